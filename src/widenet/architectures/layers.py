@@ -1,0 +1,119 @@
+"""Layers with weights, and normalisation."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from widenet.architectures.base import (
+    BranchSum,
+    Concat,
+    Layer,
+    Repeat,
+    Serial,
+    require_finite,
+    serial,
+)
+from widenet.architectures.base import walk as _walk
+from widenet.errors import InvalidArchitecture
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Fully connected layer in the NTK parameterisation.
+
+    h = weight_std / sqrt(fan_in) W x + bias_std b with W ~ N(0, 1), and b ~ N(0, 1) or b = 0 at the
+    start; W and b are trained.
+
+    Args:
+        weight_std: Standard deviation of the weights before the division by sqrt(fan_in).
+        bias_std: Factor of the bias; 0 means no bias.
+        bias_init: "normal": biases start as N(0, 1). "zero": they start at 0 but are trained, so
+            they enter the NTK and not the NNGP (Geifman et al. 2020, arXiv 2007.01580).
+        fan_in_scaling: "inverse" divides by sqrt(fan_in). "none" leaves the division out, which only
+            a layer on the inputs, with their finite number of channels, can do.
+        trainable: Whether the layer is trained; a frozen one adds nothing of its own to the NTK
+            (Arora et al. 2020, arXiv 1910.01663).
+        width: Relative width of the layer; matters only through the shares of branches in `Concat`.
+
+    Raises:
+        InvalidArchitecture: On a value that is negative, not finite, or not among the named options.
+
+    Example:
+        >>> Dense(weight_std=1.4, bias_std=0.1)
+        Dense(weight_std=1.4, bias_std=0.1)
+    """
+
+    weight_std: float = 1.0
+    bias_std: float = 0.0
+    bias_init: Literal["normal", "zero"] = "normal"
+    fan_in_scaling: Literal["inverse", "none"] = "inverse"
+    trainable: bool = True
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_finite("Dense.weight_std", self.weight_std, 0.0)
+        require_finite("Dense.bias_std", self.bias_std, 0.0)
+        require_finite("Dense.width", self.width, 0.0)
+        if self.width == 0:
+            raise InvalidArchitecture("Dense.width must be positive", "0")
+        if self.bias_init not in ("normal", "zero"):
+            raise InvalidArchitecture("Dense.bias_init must be 'normal' or 'zero'", repr(self.bias_init))
+        if self.fan_in_scaling not in ("inverse", "none"):
+            raise InvalidArchitecture("Dense.fan_in_scaling must be 'inverse' or 'none'", repr(self.fan_in_scaling))
+        if not isinstance(self.trainable, bool):
+            raise InvalidArchitecture("Dense.trainable must be True or False", repr(self.trainable))
+
+    def __repr__(self) -> str:
+        defaults = {name: field.default for name, field in self.__dataclass_fields__.items()}
+        shown = [f"{name}={getattr(self, name)!r}" for name in defaults if getattr(self, name) != defaults[name]]
+        return f"Dense({', '.join(shown)})"
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """Layer normalisation over the channels, without gain and offset.
+
+    At infinite width the mean of the channels of a Dense layer is 0 and their variance is the
+    kernel's own diagonal, so K(x, y) becomes K(x, y) / sqrt(K(x, x) K(y, y)). It has to follow a
+    Dense layer (or a sum of them).
+    """
+
+
+def freeze(layer: Layer, first: int) -> Layer:
+    """The same architecture with its first Dense layers not trained.
+
+    With all but the last Dense frozen the NTK is the NNGP without the last bias's share: the grid of
+    Arora et al. 2020 (arXiv 1910.01663) runs over depth and number of frozen layers.
+
+    Args:
+        layer: An architecture.
+        first: How many Dense layers to freeze, counted in the order of application.
+
+    Raises:
+        InvalidArchitecture: If there are fewer Dense layers than that.
+
+    Example:
+        >>> freeze((Dense() >> LayerNorm()) ** 2, first=1)
+        Dense(trainable=False) >> LayerNorm() >> Dense() >> LayerNorm()
+    """
+    dense = sum(isinstance(part, Dense) for part in _walk(layer))
+    if not 0 <= first <= dense:
+        raise InvalidArchitecture(f"the first 0 to {dense} Dense layers can be frozen", str(first))
+    return _freeze(layer, first)[0]
+
+
+def _freeze(layer: Layer, count: int) -> tuple[Layer, int]:
+    if count == 0:
+        return layer, 0
+    if isinstance(layer, Dense):
+        return replace(layer, trainable=False), count - 1
+    if isinstance(layer, Repeat):
+        return _freeze(Serial((layer.layer,) * layer.times), count)
+    if isinstance(layer, (Serial, BranchSum, Concat)):
+        parts = []
+        for part in layer.layers if isinstance(layer, Serial) else layer.branches:
+            frozen, count = _freeze(part, count)
+            parts.append(frozen)
+        if isinstance(layer, Serial):
+            return serial(*parts), count
+        return (BranchSum(tuple(parts)) if isinstance(layer, BranchSum) else Concat(*parts)), count
+    return layer, count
