@@ -1,0 +1,197 @@
+"""The infinite-width reading of a layer: moments in, moments out."""
+
+from dataclasses import replace
+from functools import reduce, singledispatch
+
+from torch import Tensor
+
+from widenet.architectures import (
+    AbsLinear,
+    Activation,
+    BranchSum,
+    Concat,
+    Dense,
+    Erf,
+    Identity,
+    Layer,
+    LayerNorm,
+    Repeat,
+    Scale,
+    Serial,
+    Sine,
+)
+from widenet.errors import InvalidArchitecture, InvalidInput
+from widenet.kernels.duals import dual
+from widenet.kernels.moments import Moments
+
+
+@singledispatch
+def propagate(layer: Layer, moments: Moments) -> Moments:
+    """Second moments and neural tangent kernel after a layer of infinite width.
+
+    Args:
+        layer: A layer or a whole architecture.
+        moments: Moments of its input.
+
+    Returns:
+        Moments of its output; the tangent is None where that of the input is.
+
+    Raises:
+        InvalidArchitecture: If the composition has no infinite-width kernel: an activation on units
+            that are not Gaussian, a sum of correlated branches, branches of unequal width.
+
+    References: Lee et al. 2018, arXiv 1711.00165 (NNGP); Jacot et al. 2018, arXiv 1806.07572 (NTK).
+    """
+    raise InvalidArchitecture("a layer must have a reading at infinite width", type(layer).__name__)
+
+
+@propagate.register
+def _(layer: Identity, moments: Moments) -> Moments:
+    return moments
+
+
+@propagate.register
+def _(layer: Scale, moments: Moments) -> Moments:
+    return moments.scaled(layer.factor**2)
+
+
+@propagate.register
+def _(layer: Serial, moments: Moments) -> Moments:
+    return reduce(lambda current, part: propagate(part, current), layer.layers, moments)
+
+
+@propagate.register
+def _(layer: Repeat, moments: Moments) -> Moments:
+    for _ in range(layer.times):
+        moments = propagate(layer.layer, moments)
+    return moments
+
+
+@propagate.register
+def _(layer: Dense, moments: Moments) -> Moments:
+    # K <- w^2 K + b^2,  T <- w^2 T + (w^2 K + b^2) if trained; b^2 enters K only if biases start random.
+    gain = layer.weight_std**2
+    if layer.fan_in_scaling == "none":
+        if moments.channels is None:
+            raise InvalidArchitecture(
+                "Dense(fan_in_scaling='none') must read the inputs",
+                "a layer of infinite width before it",
+                "Use fan_in_scaling='inverse' after the first layer",
+            )
+        gain *= moments.channels
+    out = moments.scaled(gain)
+    bias = layer.bias_std**2
+    tangent = out.tangent
+    if tangent is not None and layer.trainable:
+        tangent = tangent + out.cross + bias
+    start = bias if layer.bias_init == "normal" else 0.0
+    return Moments(
+        out.x + start,
+        out.y + start,
+        out.distance,
+        out.sum + 4 * start,
+        tangent,
+        width=layer.width,
+        gaussian=True,
+        centred=True,
+    )
+
+
+@propagate.register
+def _(layer: Activation, moments: Moments) -> Moments:
+    _require_gaussian(layer, moments)
+    after = dual(layer, moments)
+    tangent = None if moments.tangent is None else moments.tangent * after.derivative
+    # An odd function of a centred Gaussian keeps mean zero, so sums of such branches still add.
+    odd = (isinstance(layer, AbsLinear) and layer.absolute == 0) or (isinstance(layer, Erf) and layer.offset == 0)
+    odd = odd or (type(layer) is Sine and layer.phase == 0)
+    return replace(
+        moments,
+        x=after.x,
+        y=after.y,
+        distance=after.distance,
+        sum=after.sum,
+        tangent=tangent,
+        gaussian=False,
+        centred=moments.centred and odd,
+    )
+
+
+@propagate.register
+def _(layer: LayerNorm, moments: Moments) -> Moments:
+    _require_gaussian(layer, moments)
+    if not (moments.x.detach() > 0).all() or not (moments.y.detach() > 0).all():
+        raise InvalidInput("LayerNorm must read units of positive variance", "a point at which they all are 0")
+    size = (moments.x * moments.y).sqrt()
+    tangent = None if moments.tangent is None else moments.tangent / size
+    distance, total = moments.scaled_distance / size, moments.scaled_sum / size
+    one_x, one_y = moments.x / moments.x, moments.y / moments.y
+    return replace(moments, x=one_x, y=one_y, distance=distance, sum=total, tangent=tangent)
+
+
+@propagate.register
+def _(layer: BranchSum, moments: Moments) -> Moments:
+    branches = [propagate(branch, moments) for branch in layer.branches]
+    loose = [repr(part) for part, out in zip(layer.branches, branches, strict=True) if not out.centred]
+    if len(loose) > 1:
+        raise InvalidArchitecture(
+            "all branches of a sum but at most one must end in a layer with weights, else their kernels do not add",
+            f"{len(loose)} that do not: {', '.join(loose)}",
+            "End them with Dense()",
+        )
+    shapes = {(out.channels, out.width) for out in branches}
+    if len(shapes) > 1:
+        raise InvalidArchitecture(
+            "the branches of a sum must have equal width",
+            ", ".join(f"{c} input channels" if c else f"relative width {w:g}" for c, w in sorted(shapes, key=str)),
+            "Put a Dense() before the sum, or give its Dense layers one width",
+        )
+    return replace(
+        _weighted(branches, [1.0] * len(branches)),
+        gaussian=all(out.gaussian for out in branches),
+        centred=not loose,
+    )
+
+
+@propagate.register
+def _(layer: Concat, moments: Moments) -> Moments:
+    branches = [propagate(branch, moments) for branch in layer.branches]
+    if any(out.channels is not None for out in branches):
+        raise InvalidArchitecture(
+            "the branches of Concat must have infinite width",
+            "a branch that hands on the inputs, whose share of the channels would be 0",
+            "Put a Dense() before the Concat",
+        )
+    width = sum(out.width for out in branches)
+    return replace(
+        _weighted(branches, [out.width / width for out in branches]),
+        width=width,
+        gaussian=all(out.gaussian for out in branches),
+        centred=all(out.centred for out in branches),
+    )
+
+
+def _weighted(branches: list[Moments], shares: list[float]) -> Moments:
+    """Moments averaged with the given weights; the marks are those of the first branch."""
+
+    def total(values: list[Tensor]) -> Tensor:
+        return reduce(Tensor.add, (share * value for share, value in zip(shares, values, strict=True)))
+
+    tangents = [out.tangent for out in branches if out.tangent is not None]
+    return replace(
+        branches[0],
+        x=total([out.x for out in branches]),
+        y=total([out.y for out in branches]),
+        distance=total([out.distance for out in branches]),
+        sum=total([out.sum for out in branches]),
+        tangent=total(tangents) if tangents else None,
+    )
+
+
+def _require_gaussian(layer: Layer, moments: Moments) -> None:
+    if not moments.gaussian:
+        raise InvalidArchitecture(
+            f"{layer!r} must read Gaussian units",
+            "the inputs themselves" if moments.channels is not None else "the output of an activation",
+            "Put a Dense() before it",
+        )
