@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -24,6 +26,9 @@ class Kernel(ABC):
     `_angular`, and is then evaluated by the compiled angle profile in one fused pass.
     """
 
+    # NumPy numbers times a kernel: leave the product to `__rmul__`, not to an array of objects.
+    __array_ufunc__ = None
+
     def __call__(self, X: Array, Y: Array | None = None) -> Array:
         """Gram matrix K(X, Y), or K(X, X) with an exact diagonal where Y is None.
 
@@ -38,12 +43,14 @@ class Kernel(ABC):
         Raises:
             InvalidInput: On NaN, infinity, text, empty input, or shapes and dtypes that do not match.
         """
-        inputs = read_inputs(X, Y)
+        # Callers such as scikit-learn pass the training points twice: the same object is the same points.
+        inputs = read_inputs(X, None if Y is X else Y)
         return inputs.restore(self._gram(inputs))
 
     def diagonal(self, X: Array) -> Array:
         """K(x, x) of every point, (n,), without the matrix."""
         inputs = read_inputs(X)
+        self._check_points(inputs.X)
         return inputs.restore(self._diagonal(inputs.X))
 
     def _gram(self, inputs: Inputs) -> Tensor:
@@ -57,6 +64,11 @@ class Kernel(ABC):
         if torch.is_grad_enabled() and (X.requires_grad or (Y is not None and Y.requires_grad)):
             return self._cross(X, X if Y is None else Y, same=Y is None)
         return fill_blocks(self._cross, X, Y)
+
+    def _block(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        """`_cross`, by the angle profile where this kernel has one for points of any norm."""
+        terms = self._angular(X.shape[1], None) if X.ndim == 2 else None
+        return self._cross(X, Y, same=same) if terms is None else angular_gram(terms, X, None if same else Y)
 
     def _angular_terms(self, X: Tensor, Y: Tensor | None) -> tuple[AngularTerm, ...] | None:
         """Terms in the angle that hold for these points: for points of any norm, else of their one norm."""
@@ -98,10 +110,26 @@ class Kernel(ABC):
     def __mul__(self, other: "Kernel | float") -> "Kernel":
         if isinstance(other, Kernel):
             return Product(self, other)
-        return Scaled(float(other), self) if isinstance(other, (int, float)) else NotImplemented
+        return Scaled(float(other), self) if isinstance(other, Real) else NotImplemented
 
     def __rmul__(self, other: float) -> "Kernel":
-        return Scaled(float(other), self) if isinstance(other, (int, float)) else NotImplemented
+        return Scaled(float(other), self) if isinstance(other, Real) else NotImplemented
+
+
+def require_number(name: str, value: float, *, positive: bool = True) -> float:
+    """`value` as a float; InvalidInput unless it is finite, and positive (or at least 0)."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InvalidInput(f"{name} must be a number", repr(value))
+    number = float(value)
+    if not isfinite(number) or number < 0 or (positive and number == 0):
+        raise InvalidInput(f"{name} must be finite and {'positive' if positive else 'at least 0'}", repr(number))
+    return number
+
+
+def _require_kernels(owner: Kernel, *parts: Kernel) -> None:
+    for part in parts:
+        if not isinstance(part, Kernel):
+            raise InvalidInput(f"{type(owner).__name__} takes kernels", repr(part))
 
 
 @dataclass(frozen=True)
@@ -111,8 +139,11 @@ class Sum(Kernel):
     first: Kernel
     second: Kernel
 
+    def __post_init__(self) -> None:
+        _require_kernels(self, self.first, self.second)
+
     def __repr__(self) -> str:
-        return f"{self.first!r} + {self.second!r}"
+        return f"{self.first!r} + {_bracketed(self.second, Sum)}"
 
     def _check_points(self, X: Tensor) -> None:
         self.first._check_points(X)
@@ -123,7 +154,7 @@ class Sum(Kernel):
         return None if first is None or second is None else first + second
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        return self.first._cross(X, Y, same=same) + self.second._cross(X, Y, same=same)
+        return self.first._block(X, Y, same=same) + self.second._block(X, Y, same=same)
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self.first._diagonal(X) + self.second._diagonal(X)
@@ -136,8 +167,11 @@ class Product(Kernel):
     first: Kernel
     second: Kernel
 
+    def __post_init__(self) -> None:
+        _require_kernels(self, self.first, self.second)
+
     def __repr__(self) -> str:
-        return " * ".join(f"({k!r})" if isinstance(k, Sum) else repr(k) for k in (self.first, self.second))
+        return f"{_bracketed(self.first, Sum)} * {_bracketed(self.second, Sum, Product, Scaled)}"
 
     def _check_points(self, X: Tensor) -> None:
         self.first._check_points(X)
@@ -147,10 +181,10 @@ class Product(Kernel):
         first, second = self.first._angular(fan_in, norm), self.second._angular(fan_in, norm)
         if first is None or second is None:
             return None
-        return tuple(AngularTerm(a.degree + b.degree, _product(a.function, b.function)) for a in first for b in second)
+        return tuple(AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function)) for a in first for b in second)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        return self.first._cross(X, Y, same=same) * self.second._cross(X, Y, same=same)
+        return self.first._block(X, Y, same=same) * self.second._block(X, Y, same=same)
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self.first._diagonal(X) * self.second._diagonal(X)
@@ -164,30 +198,47 @@ class Scaled(Kernel):
     kernel: Kernel
 
     def __post_init__(self) -> None:
-        if not 0 <= self.factor < float("inf"):
-            raise InvalidInput("the factor of a kernel must be finite and at least 0", repr(self.factor))
+        _require_kernels(self, self.kernel)
+        object.__setattr__(self, "factor", require_number("the factor of a kernel", self.factor, positive=False))
 
     def __repr__(self) -> str:
-        inner = f"({self.kernel!r})" if isinstance(self.kernel, (Sum, Product)) else repr(self.kernel)
-        return f"{self.factor!r} * {inner}"
+        return f"{self.factor!r} * {_bracketed(self.kernel, Sum, Product, Scaled)}"
 
     def _check_points(self, X: Tensor) -> None:
         self.kernel._check_points(X)
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         terms = self.kernel._angular(fan_in, norm)
-        return None if terms is None else tuple(AngularTerm(t.degree, _scaled(self.factor, t.function)) for t in terms)
+        return None if terms is None else tuple(AngularTerm(t.degree, _ScaledFunction(self.factor, t.function)) for t in terms)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        return self.factor * self.kernel._cross(X, Y, same=same)
+        return self.factor * self.kernel._block(X, Y, same=same)
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self.factor * self.kernel._diagonal(X)
 
 
-def _product(f: Callable[[Tensor], Tensor], g: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda theta: f(theta) * g(theta)
+def _bracketed(kernel: Kernel, *kinds: type[Kernel]) -> str:
+    return f"({kernel!r})" if isinstance(kernel, kinds) else repr(kernel)
 
 
-def _scaled(factor: float, f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda theta: factor * f(theta)
+@dataclass(frozen=True)
+class _ProductFunction:
+    """f(theta) g(theta), equal by value so that a compiled profile can be kept for it."""
+
+    first: Callable[[Tensor], Tensor]
+    second: Callable[[Tensor], Tensor]
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        return self.first(theta) * self.second(theta)
+
+
+@dataclass(frozen=True)
+class _ScaledFunction:
+    """factor f(theta)."""
+
+    factor: float
+    function: Callable[[Tensor], Tensor]
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        return self.factor * self.function(theta)
