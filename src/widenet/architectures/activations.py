@@ -37,7 +37,7 @@ class AbsLinear(Activation):
         require_finite("AbsLinear.linear", self.linear)
         require_finite("AbsLinear.absolute", self.absolute)
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.linear * z + self.absolute * z.abs()
 
 
@@ -100,7 +100,7 @@ class Erf(Activation):
         for name in ("amplitude", "frequency", "offset"):
             require_finite(f"Erf.{name}", getattr(self, name))
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.amplitude * torch.erf(self.frequency * z) + self.offset
 
 
@@ -117,7 +117,7 @@ def sigmoid_like() -> Erf:
 class GELU(Activation):
     """Gaussian error linear unit z Phi(z), exact: Phi is the normal distribution function, not its tanh form."""
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return torch.nn.functional.gelu(z)
 
 
@@ -139,7 +139,7 @@ class Sine(Activation):
         for name in ("amplitude", "frequency", "phase"):
             require_finite(f"{type(self).__name__}.{name}", getattr(self, name))
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.amplitude * torch.sin(self.frequency * z + self.phase)
 
 
@@ -147,7 +147,7 @@ class Sine(Activation):
 class Cosine(Sine):
     """amplitude cos(frequency z + phase)."""
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.amplitude * torch.cos(self.frequency * z + self.phase)
 
 
@@ -166,7 +166,7 @@ class RBF(Activation):
     def __post_init__(self) -> None:
         require_finite("RBF.gamma", self.gamma, 0.0)
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return sqrt(2.0) * torch.sin(sqrt(2 * self.gamma) * z + pi / 4)
 
 
@@ -185,7 +185,7 @@ class GaussianBump(Activation):
         if self.scale == 0:
             raise InvalidArchitecture("GaussianBump.scale must be positive", "0")
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return torch.exp(-0.5 * (z / self.scale) ** 2)
 
 
@@ -210,7 +210,7 @@ class Polynomial(Activation):
         if self.basis not in ("power", "hermite"):
             raise InvalidArchitecture("Polynomial.basis must be 'power' or 'hermite'", repr(self.basis))
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         previous, basis = torch.zeros_like(z), torch.ones_like(z)
         total = self.coefficients[0] * basis
         for k, coefficient in enumerate(self.coefficients[1:]):
@@ -241,7 +241,7 @@ class Elementwise(Activation):
         if not callable(self.function):
             raise InvalidArchitecture("Elementwise takes a function of a tensor", repr(self.function))
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.function(z)
 
     def __repr__(self) -> str:

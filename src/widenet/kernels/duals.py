@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from widenet._arrays import row_blocks
-
 from widenet.architectures import (
     GELU,
     RBF,
@@ -37,15 +36,15 @@ class Dual:
     Attributes:
         x: E[phi(u)^2].
         y: E[phi(v)^2].
-        distance: E[(phi(u) - phi(v))^2].
-        sum: E[(phi(u) + phi(v))^2].
+        apart: 2 r (1 - cos t) of phi(u), phi(v), as in `Moments`.
+        together: 2 r (1 + cos t) of them.
         derivative: E[phi'(u) phi'(v)].
     """
 
     x: Tensor
     y: Tensor
-    distance: Tensor
-    sum: Tensor
+    apart: Tensor
+    together: Tensor
     derivative: Tensor
 
 
@@ -63,34 +62,28 @@ def dual(activation: Activation, moments: Moments) -> Dual:
 
 @dual.register
 def _(activation: AbsLinear, m: Moments) -> Dual:
-    # phi = a z + b |z|; the mixed moments E[u |v|] vanish. With E|u||v| = s h(theta), s = sqrt(x y):
-    # 1 - h = (1 - cos p) - (2/pi)(sin p - p cos p) at p = min(theta, pi - theta), free of cancellation.
+    # phi = a z + b |z|; the mixed moments E[u |v|] vanish, and E|u||v| = r h(t) with
+    # 1 - h = (1 - cos p) - (2/pi)(sin p - p cos p) at p = min(t, pi - t), free of cancellation.
     a, b = activation.linear**2, activation.absolute**2
-    theta = m.angle
-    size = (m.x * m.y).sqrt()
-    near = torch.minimum(m.scaled_distance, m.scaled_sum)
+    theta, size = m.angle, m.size
     fold = torch.minimum(theta, pi - theta)
-    gap = near - size * ((4 / pi) * _sine_minus(fold))  # 2 s (1 - h), as near = 2 s (1 - cos p)
-    norms = (m.x - m.y).square() / (m.x + m.y + 2 * size).clamp(min=1e-300)
-    absolute = norms + gap
-    absolute_sum = 2 * (m.x + m.y) - absolute
+    folded = (torch.minimum(m.apart, m.together) - size * ((4 / pi) * _sine_minus(fold))).clamp(min=0)
     derivative = a + b * (1 - 2 * theta / pi)
+    at_zero = _slope_at_zero(activation)
     zero_x, zero_y = m.x == 0, m.y == 0
-    at_zero = activation.linear - activation.absolute  # phi'(0), from the left as torch takes it for ReLU
-    at_zero = 0.0 if activation.linear == 0 else at_zero
     derivative = torch.where(zero_x | zero_y, at_zero * activation.linear, derivative)
     derivative = torch.where(zero_x & zero_y, at_zero**2, derivative)
-    return Dual(
-        (a + b) * m.x,
-        (a + b) * m.y,
-        a * m.distance + b * absolute,
-        a * m.sum + b * absolute_sum,
-        derivative,
-    )
+    apart, together = a * m.apart + b * folded, a * m.together + b * (4 * size - folded)
+    return Dual((a + b) * m.x, (a + b) * m.y, apart, together, derivative)
+
+
+def _slope_at_zero(activation: AbsLinear) -> float:
+    """phi'(0) as torch's autograd takes it: the left slope for ReLU and LeakyReLU, 0 for the absolute value."""
+    return activation.linear - (activation.absolute if activation.linear != 0 else 0.0)
 
 
 def _sine_minus(p: Tensor) -> Tensor:
-    """sin p - p cos p for p in [0, pi/2] without cancellation."""
+    """The difference sin p - p cos p for p in [0, pi/2] without cancellation."""
     small = p < 0.25
     q = torch.where(small, p, torch.zeros_like(p))
     s = q * q
@@ -115,20 +108,23 @@ def _(activation: RBF, m: Moments) -> Dual:
 
 
 def _wave(a: float, b: float, c: float, m: Moments) -> Dual:
-    """Dual of sqrt(a) sin(sqrt(b) z + phase), c = cos(2 phase): every part from D = E(u-v)^2 and S = E(u+v)^2."""
-    difference, total = torch.exp(-b * m.distance / 2), torch.exp(-b * m.sum / 2)
+    """Dual of sqrt(a) sin(sqrt(b) z + phase), c = cos(2 phase): every part from E(u -+ v)^2, no subtraction."""
+    square, total = m.apart + m.gap, m.together + m.gap
     ex, ey = torch.exp(-b * m.x), torch.exp(-b * m.y)
-    own_x, own_y = (a / 2) * (1 - c * ex.square()), (a / 2) * (1 - c * ey.square())
-    # exp(-b(x+y)) (exp(bD/2) - 1) = total - exp(-b(x+y)); near D = 0 the difference needs expm1.
-    lift = total * -torch.expm1(-b * m.distance / 2)
-    distance = (a / 2) * (-2 * torch.expm1(-b * m.distance / 2) - c * ((ex - ey).square() - 2 * lift))
-    return Dual(
-        own_x,
-        own_y,
-        distance.clamp(min=0),
-        (2 * (own_x + own_y) - distance).clamp(min=0),
-        (a * b / 2) * (difference + c * total),
-    )
+    x, y = (a / 2) * (1 - c * ex.square()), (a / 2) * (1 - c * ey.square())
+    minus, plus = torch.exp(-b * square / 2), torch.exp(-b * total / 2)
+    # E(phi(u) - phi(v))^2; exp(-b(x+y)) (exp(b D / 2) - 1) = plus (1 - exp(-b D / 2)).
+    lost = -torch.expm1(-b * square / 2)
+    distance = (a / 2) * (2 * lost - c * ((ex - ey).square() - 2 * plus * lost))
+    return _from_distance(x, y, distance, (a * b / 2) * (minus + c * plus))
+
+
+def _from_distance(x: Tensor, y: Tensor, distance: Tensor, derivative: Tensor) -> Dual:
+    """A Dual from E(phi(u) - phi(v))^2; where that is large, what was lost to it does not matter."""
+    after = Moments(x, y, distance, distance)
+    apart = (distance - after.gap).clamp(min=0)
+    return Dual(x, y, apart, (4 * after.size - apart).clamp(min=0), derivative)
+
 
 # E[phi(u) phi(v)] and E[phi'(u) phi'(v)] as functions of E[u^2], E[v^2], E[u v].
 Values = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -191,14 +187,14 @@ def _series(activation: Activation, degree: int | None) -> Values:
 
 
 def _smooth_dual(activation: Activation, m: Moments, values: Values) -> Dual:
-    own_x, own_y = values(m.x, m.x, m.x)[0], values(m.y, m.y, m.y)[0]
+    x, y = values(m.x, m.x, m.x)[0], values(m.y, m.y, m.y)[0]
     value, derivative = values(m.x, m.y, m.cross)
-    distance = (own_x + own_y - 2 * value).clamp(min=0)
-    near = (m.scaled_distance.detach() < _NEAR * (m.x * m.y).detach().sqrt()) & (m.distance.detach() > 0)
+    distance = (x + y - 2 * value).clamp(min=0)
+    near = (m.apart.detach() < _NEAR * m.size.detach()) & ((m.apart.detach() > 0) | (m.x != m.y).detach())
     if near.any():
         distance = distance.index_put(near.nonzero(as_tuple=True), _near_distance(activation, m, values, near))
-    distance = torch.where(m.distance == 0, torch.zeros_like(distance), distance)
-    return Dual(own_x, own_y, distance, (own_x + own_y + 2 * value).clamp(min=0), derivative)
+    same = (m.apart == 0) & (m.x == m.y)
+    return _from_distance(x, y, torch.where(same, torch.zeros_like(distance), distance), derivative)
 
 
 def _near_distance(activation: Activation, m: Moments, values: Values, near: Tensor) -> Tensor:
@@ -208,7 +204,7 @@ def _near_distance(activation: Activation, m: Moments, values: Values, near: Ten
     the pair's own cross moment adds 2 int E[phi'(u) phi'(v)] dc, by Price's theorem.
     """
     x, y = m.x.expand_as(near)[near], m.y.expand_as(near)[near]
-    gap = m.scaled_distance.expand_as(near)[near] / 2  # sqrt(x y) - E[u v]
+    gap = m.apart.expand_as(near)[near] / 2  # sqrt(x y) - E[u v]
     z, weight = gaussian_grid(x)
     nodes, weights = np.polynomial.legendre.leggauss(4)  # the interval is short beside sqrt(x y)
     parts = []

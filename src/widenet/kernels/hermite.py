@@ -108,4 +108,3 @@ def _series_length(
         f"{float(largest):.3g}",
         "Use smaller weight_std or smaller inputs, or an activation with a closed form",
     )
-

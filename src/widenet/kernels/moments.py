@@ -1,11 +1,14 @@
 """What flows through an infinitely wide network: second moments of the units at two points."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import combinations
 
 import torch
 from torch import Tensor
 
-# Below this share of |x|^2 + |y|^2 a squared distance out of the inner product has lost over three digits.
+# Where 1 - cos is below this, the inner product has lost over three digits of it.
 _NEAR = 1e-3
 
 
@@ -13,7 +16,8 @@ _NEAR = 1e-3
 class Moments:
     """Second moments of the units u (at point x) and v (at point y) of one layer, averaged over the layer.
 
-    The cross moment E[u v] is kept as E(u-v)^2 and E(u+v)^2: near-duplicate and near-opposite points
+    The cross moment E[u v] = r cos t, with r = sqrt(E u^2 E v^2) and t the angle between u and v, is
+    kept as 2 r (1 - cos t) and 2 r (1 + cos t): points that are nearly parallel or nearly opposite
     would otherwise lose half of the digits in every layer, just where ReLU-like kernels have their
     kinks. The tensors broadcast to the shape of the result: (n, 1) and (1, m) beside (n, m) for all
     pairs, (n,) for aligned ones.
@@ -21,8 +25,8 @@ class Moments:
     Attributes:
         x: E[u^2].
         y: E[v^2].
-        distance: E[(u - v)^2].
-        sum: E[(u + v)^2].
+        apart: 2 r (1 - cos t) = E[(u - v)^2] - (sqrt(E u^2) - sqrt(E v^2))^2.
+        together: 2 r (1 + cos t).
         tangent: Neural tangent kernel so far, or None where it is not asked for.
         channels: Number of channels of the inputs, None after a layer of infinite width.
         width: Relative width of the layer, for the shares in a concatenation.
@@ -32,8 +36,8 @@ class Moments:
 
     x: Tensor
     y: Tensor
-    distance: Tensor
-    sum: Tensor
+    apart: Tensor
+    together: Tensor
     tangent: Tensor | None = None
     channels: int | None = None
     width: float = 1.0
@@ -43,59 +47,84 @@ class Moments:
     @property
     def cross(self) -> Tensor:
         """E[u v]."""
-        return (self.sum - self.distance) / 4
+        return (self.together - self.apart) / 4
+
+    @property
+    def size(self) -> Tensor:
+        """The size r = sqrt(E u^2 E v^2)."""
+        return (self.x * self.y).sqrt()
+
+    @property
+    def gap(self) -> Tensor:
+        """(sqrt(E u^2) - sqrt(E v^2))^2, from the difference of the squares, which loses no digits."""
+        return (self.x - self.y).square() / (self.x + self.y + 2 * self.size).clamp(min=1e-300)
 
     @property
     def angle(self) -> Tensor:
-        """Angle between u and v as vectors of L2, in [0, pi]; 0 where one of them is zero."""
-        return angle(self.scaled_distance, self.scaled_sum)
+        """The angle t in [0, pi]; 0 where u or v is zero. Its gradient is taken as 0 at 0 and pi."""
+        inside = (self.apart > 0) & (self.together > 0)
+        ends = torch.pi * (self.apart > 0).to(self.apart.dtype)
+        opposite = torch.where(inside, self.apart, 1.0).sqrt()
+        adjacent = torch.where(inside, self.together, 1.0).sqrt()
+        return torch.where(inside, 2 * torch.atan2(opposite, adjacent), ends)
 
-    @property
-    def scaled_distance(self) -> Tensor:
-        """2 sqrt(E u^2 E v^2) (1 - cos angle)."""
-        return (self.distance - self._norm_gap).clamp(min=0)
-
-    @property
-    def scaled_sum(self) -> Tensor:
-        """2 sqrt(E u^2 E v^2) (1 + cos angle)."""
-        return (self.sum - self._norm_gap).clamp(min=0)
-
-    @property
-    def _norm_gap(self) -> Tensor:
-        # (sqrt x - sqrt y)^2, from the difference of the squares, which loses no digits.
-        return (self.x - self.y).square() / (self.x + self.y + 2 * (self.x * self.y).sqrt()).clamp(min=1e-300)
-
-    def scaled(self, factor: float | Tensor) -> "Moments":
+    def scaled(self, factor: float) -> "Moments":
         """The moments of units multiplied by sqrt(factor)."""
         return replace(
             self,
             x=factor * self.x,
             y=factor * self.y,
-            distance=factor * self.distance,
-            sum=factor * self.sum,
+            apart=factor * self.apart,
+            together=factor * self.together,
             tangent=None if self.tangent is None else factor * self.tangent,
         )
 
+    def with_constant(self, variance: float) -> "Moments":
+        """The moments after adding one independent N(0, variance) variable to u and v alike."""
+        if variance == 0:
+            return self
+        constant = torch.full_like(self.x.reshape(-1)[:1], variance)
+        return add_independent([self, Moments(constant, constant, 0 * constant, 4 * constant)])
 
-def angle(scaled_distance: Tensor, scaled_sum: Tensor) -> Tensor:
-    """2 atan2(sqrt(1 - cos), sqrt(1 + cos)) with a finite gradient at the ends, where it is taken as 0."""
-    inside = (scaled_distance > 0) & (scaled_sum > 0)
-    ends = torch.where(scaled_distance > 0, torch.pi, 0.0).to(scaled_sum.dtype)
-    one = torch.ones((), dtype=scaled_sum.dtype, device=scaled_sum.device)
-    opposite = torch.where(inside, scaled_distance, one).sqrt()
-    adjacent = torch.where(inside, scaled_sum, one).sqrt()
-    return torch.where(inside, 2 * torch.atan2(opposite, adjacent), ends)
+
+def add_independent(parts: Sequence[Moments]) -> Moments:
+    """Moments of sums of independent units; the tangents add; the marks are those of the first part.
+
+    With p_i, q_i the second moments of the parts, P and Q their sums, the new 2 r (1 -+ cos t) is the
+    sum of the old ones plus 2 (sqrt(P Q) - sum_i sqrt(p_i q_i)), which Lagrange's identity turns into
+    sum_{i<j} 2 (sqrt(p_i q_j) - sqrt(p_j q_i))^2 / (sqrt(P Q) + sum_i sqrt(p_i q_i)).
+    """
+
+    def total(values: Sequence[Tensor]) -> Tensor:
+        return reduce(torch.add, values)
+
+    x, y = total([part.x for part in parts]), total([part.y for part in parts])
+    between = (x * y).sqrt() + total([part.size for part in parts])
+    skew = torch.zeros_like(between)
+    for a, b in combinations(parts, 2):
+        straight, crossed = a.x * b.y, b.x * a.y
+        roots = straight + crossed + 2 * (straight * crossed).sqrt()
+        skew = skew + (straight - crossed).square() / roots.clamp(min=1e-300)
+    skew = 2 * skew / between.clamp(min=1e-300)
+    tangents = [part.tangent for part in parts if part.tangent is not None]
+    return replace(
+        parts[0],
+        x=x,
+        y=y,
+        apart=total([part.apart for part in parts]) + skew,
+        together=total([part.together for part in parts]) + skew,
+        tangent=total(tangents) if tangents else None,
+    )
 
 
 def pair_moments(X: Tensor, Y: Tensor, tangent: bool) -> Moments:
-    """Moments of all pairs of two sets of points (n, channels), (m, channels), of the mean over channels."""
+    """Moments of all pairs of two sets of points (n, channels), (m, channels), as means over channels."""
     channels = X.shape[1]
     x, y = X.square().sum(1)[:, None], Y.square().sum(1)[None, :]
-    cross = X @ Y.T
-    distance, total = x + y - 2 * cross, x + y + 2 * cross
-    distance = _from_points(distance, X, Y, x + y, -1.0)
-    total = _from_points(total, X, Y, x + y, 1.0)
-    moments = Moments(x, y, distance, total, torch.zeros_like(distance) if tangent else None, channels)
+    size, cross = (x * y).sqrt(), X @ Y.T
+    apart = _from_directions(2 * (size - cross), X, Y, size, -1.0)
+    together = _from_directions(2 * (size + cross), X, Y, size, 1.0)
+    moments = Moments(x, y, apart, together, torch.zeros_like(apart) if tangent else None, channels)
     return moments.scaled(1 / channels)
 
 
@@ -108,19 +137,23 @@ def aligned_moments(X: Tensor, tangent: bool) -> Moments:
 def sphere_moments(theta: Tensor, norm: float, channels: int, tangent: bool) -> Moments:
     """Moments of pairs of points of one norm at the given angles, (n,)."""
     x = torch.full_like(theta, norm**2 / channels)
-    distance, total = 4 * x * torch.sin(theta / 2).square(), 4 * x * torch.cos(theta / 2).square()
-    return Moments(x, x, distance, total, torch.zeros_like(theta) if tangent else None, channels)
+    apart, together = 4 * x * torch.sin(theta / 2).square(), 4 * x * torch.cos(theta / 2).square()
+    return Moments(x, x, apart, together, torch.zeros_like(theta) if tangent else None, channels)
 
 
-def _from_points(values: Tensor, X: Tensor, Y: Tensor, size: Tensor, sign: float) -> Tensor:
-    """Recompute |x + sign y|^2 from the points where the inner product has lost its digits."""
-    near = values.detach() < _NEAR * size.detach()
+def _from_directions(values: Tensor, X: Tensor, Y: Tensor, size: Tensor, sign: float) -> Tensor:
+    """Recompute |x||y| |x/|x| + sign y/|y||^2 from the points where the inner product has lost its digits."""
+    near = (values.detach() < 2 * _NEAR * size.detach()) | (values.detach() < 0)
     rows, columns = near.nonzero(as_tuple=True)
     if len(rows) == 0:
         return values
+    norms = [points.square().sum(1, keepdim=True).sqrt() for points in (X, Y)]
+    # A zero row has no direction; its size makes the value 0 whatever stands here.
+    unit_x, unit_y = (p / torch.where(norm > 0, norm, 1.0) for p, norm in zip((X, Y), norms, strict=True))
     # Pairs are gathered a slice at a time: with many near pairs the gathered rows would outgrow the block.
     step = max(1, 2**20 // X.shape[1])
     exact = [
-        (X[rows[i : i + step]] + sign * Y[columns[i : i + step]]).square().sum(1) for i in range(0, len(rows), step)
+        (unit_x[rows[i : i + step]] + sign * unit_y[columns[i : i + step]]).square().sum(1)
+        for i in range(0, len(rows), step)
     ]
-    return values.index_put((rows, columns), torch.cat(exact))
+    return values.index_put((rows, columns), torch.cat(exact) * size[rows, columns])

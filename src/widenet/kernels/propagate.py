@@ -3,8 +3,6 @@
 from dataclasses import replace
 from functools import reduce, singledispatch
 
-from torch import Tensor
-
 from widenet.architectures import (
     AbsLinear,
     Activation,
@@ -22,7 +20,7 @@ from widenet.architectures import (
 )
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.kernels.duals import dual
-from widenet.kernels.moments import Moments
+from widenet.kernels.moments import Moments, add_independent
 
 
 @singledispatch
@@ -84,17 +82,8 @@ def _(layer: Dense, moments: Moments) -> Moments:
     tangent = out.tangent
     if tangent is not None and layer.trainable:
         tangent = tangent + out.cross + bias
-    start = bias if layer.bias_init == "normal" else 0.0
-    return Moments(
-        out.x + start,
-        out.y + start,
-        out.distance,
-        out.sum + 4 * start,
-        tangent,
-        width=layer.width,
-        gaussian=True,
-        centred=True,
-    )
+    out = out.with_constant(bias if layer.bias_init == "normal" else 0.0)
+    return Moments(out.x, out.y, out.apart, out.together, tangent, width=layer.width, gaussian=True, centred=True)
 
 
 @propagate.register
@@ -109,8 +98,8 @@ def _(layer: Activation, moments: Moments) -> Moments:
         moments,
         x=after.x,
         y=after.y,
-        distance=after.distance,
-        sum=after.sum,
+        apart=after.apart,
+        together=after.together,
         tangent=tangent,
         gaussian=False,
         centred=moments.centred and odd,
@@ -122,11 +111,15 @@ def _(layer: LayerNorm, moments: Moments) -> Moments:
     _require_gaussian(layer, moments)
     if not (moments.x.detach() > 0).all() or not (moments.y.detach() > 0).all():
         raise InvalidInput("LayerNorm must read units of positive variance", "a point at which they all are 0")
-    size = (moments.x * moments.y).sqrt()
-    tangent = None if moments.tangent is None else moments.tangent / size
-    distance, total = moments.scaled_distance / size, moments.scaled_sum / size
-    one_x, one_y = moments.x / moments.x, moments.y / moments.y
-    return replace(moments, x=one_x, y=one_y, distance=distance, sum=total, tangent=tangent)
+    size = moments.size
+    return replace(
+        moments,
+        x=moments.x / moments.x,
+        y=moments.y / moments.y,
+        apart=moments.apart / size,
+        together=moments.together / size,
+        tangent=None if moments.tangent is None else moments.tangent / size,
+    )
 
 
 @propagate.register
@@ -147,7 +140,7 @@ def _(layer: BranchSum, moments: Moments) -> Moments:
             "Put a Dense() before the sum, or give its Dense layers one width",
         )
     return replace(
-        _weighted(branches, [1.0] * len(branches)),
+        add_independent(branches),
         gaussian=all(out.gaussian for out in branches),
         centred=not loose,
     )
@@ -164,27 +157,10 @@ def _(layer: Concat, moments: Moments) -> Moments:
         )
     width = sum(out.width for out in branches)
     return replace(
-        _weighted(branches, [out.width / width for out in branches]),
+        add_independent([out.scaled(out.width / width) for out in branches]),
         width=width,
         gaussian=all(out.gaussian for out in branches),
         centred=all(out.centred for out in branches),
-    )
-
-
-def _weighted(branches: list[Moments], shares: list[float]) -> Moments:
-    """Moments averaged with the given weights; the marks are those of the first branch."""
-
-    def total(values: list[Tensor]) -> Tensor:
-        return reduce(Tensor.add, (share * value for share, value in zip(shares, values, strict=True)))
-
-    tangents = [out.tangent for out in branches if out.tangent is not None]
-    return replace(
-        branches[0],
-        x=total([out.x for out in branches]),
-        y=total([out.y for out in branches]),
-        distance=total([out.distance for out in branches]),
-        sum=total([out.sum for out in branches]),
-        tangent=total(tangents) if tangents else None,
     )
 
 
