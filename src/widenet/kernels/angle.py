@@ -1,0 +1,330 @@
+"""Gram matrices of kernels of the angle: any depth at the price of one matrix product."""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from widenet.kernels import _fused
+from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners
+from widenet.kernels.profile import AngleProfile, NotSmooth
+
+_TILE = 512
+_PART = 2**14  # near pairs a torch call
+_PAD = 16  # keeps the rows of a tile out of one another's cache sets
+_EXACT_SWITCH = 1e-6  # sine below which even a double-precision product is not exact enough for float32
+_REDO = 32  # a tile with more than one near pair in this many takes its product again in double precision
+
+
+@dataclass(frozen=True)
+class AngularTerm:
+    """One term |x|^degree |y|^degree k(theta) of a kernel, theta being the angle between x and y.
+
+    Attributes:
+        degree: Power of the norms.
+        function: k, from float64 angles in [0, pi] to values; exact near 0 and pi.
+        at_zero: Value of the whole term where x or y is 0, if degree is 0; terms of higher degree are 0 there.
+    """
+
+    degree: float
+    function: Callable[[Tensor], Tensor]
+    at_zero: float = 0.0
+
+
+def common_norm(X: Tensor, Y: Tensor | None) -> float | None:
+    """The one norm of all rows, within rounding of their dtype, or None where norms differ."""
+    low, high = math.inf, 0.0
+    for points in (X,) if Y is None else (X, Y):
+        norms = torch.linalg.vector_norm(points.detach(), dim=1, dtype=torch.float64)
+        low, high = min(low, float(norms.min())), max(high, float(norms.max()))
+    tolerance = 4 * torch.finfo(X.dtype).eps
+    return (low + high) / 2 if 0 < low and high - low <= tolerance * high else None
+
+
+def angular_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
+    """Gram matrix of a sum of terms |x|^p |y|^p k_p(theta), differentiable in X and Y.
+
+    Each term is compiled once per precision to polynomials (`AngleProfile`); a function that is too rough for
+    them is evaluated itself, in double precision, pair by pair. Near duplicates and near antipodes take
+    their angle from differences of the rows, exact duplicates take the value of the diagonal.
+
+    Args:
+        terms: The terms.
+        X: Points, (n, d).
+        Y: Points, (m, d), or None for X itself.
+
+    Returns:
+        (n, m), or (n, n) with an exact diagonal.
+
+    Cost:
+        The product X Y^T (half of it with Y None) and about a nanosecond per entry and core. A
+        gradient costs three such products in double precision.
+    """
+    if torch.is_grad_enabled() and (X.requires_grad or (Y is not None and Y.requires_grad)):
+        return _AngularGram.apply(X, X if Y is None else Y, terms, Y is None)
+    return _gram(terms, X.detach(), None if Y is None else Y.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class _Compiled:
+    """Terms at one precision: their profiles, and the same as arrays for the loops."""
+
+    degrees: tuple[float, ...]
+    at_zero: float
+    profiles: tuple[AngleProfile, ...]
+    coefficients: np.ndarray
+    maps: np.ndarray
+    roots: np.ndarray
+    at_duplicates: np.ndarray
+    near: float
+    far: float
+
+
+@lru_cache(maxsize=128)
+def _compiled(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> _Compiled | None:
+    """The compiled terms, those of equal degree added; None where a function is too rough to compile."""
+    degrees = tuple(sorted({term.degree for term in terms}))
+    sums = [tuple(term.function for term in terms if term.degree == degree) for degree in degrees]
+    try:
+        profiles = tuple(AngleProfile.compile(_added(functions), dtype) for functions in sums)
+    except NotSmooth:
+        return None
+    kind = np.float32 if dtype == torch.float32 else np.float64
+    longest = max(len(half.coefficients) for profile in profiles for half in profile.halves)
+    coefficients = np.zeros((len(profiles), 2, 4 * -(-(longest - 1) // 4) + 1), kind)
+    maps = np.zeros((len(profiles), 3, 2), kind)
+    for i, profile in enumerate(profiles):
+        for j, half in enumerate(profile.halves):
+            coefficients[i, j, coefficients.shape[2] - len(half.coefficients) :] = half.coefficients
+            maps[i, :, j] = half.end, half.slope, half.pole
+    return _Compiled(
+        degrees,
+        sum(term.at_zero for term in terms if term.degree == 0),
+        profiles,
+        coefficients,
+        maps,
+        np.array([profile.roots for profile in profiles]),
+        np.array([profile.halves[0].end for profile in profiles]),
+        max(profile.halves[0].switch for profile in profiles),
+        max(profile.halves[1].switch for profile in profiles),
+    )
+
+
+def _added(functions: tuple[Callable[[Tensor], Tensor], ...]) -> Callable[[Tensor], Tensor]:
+    return functions[0] if len(functions) == 1 else lambda theta: torch.stack([f(theta) for f in functions]).sum(0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Points with their directions and norms.
+
+    Attributes:
+        rows: The points themselves, (n, d), contiguous.
+        units: Their directions in the working precision; 0 for zero rows.
+        norms: Their norms in double precision, (n,).
+    """
+
+    rows: Tensor
+    units: Tensor
+    norms: np.ndarray
+
+    @staticmethod
+    def of(points: Tensor) -> "_Rows":
+        rows = points.contiguous()
+        units, norms = torch.empty_like(rows), np.empty(len(rows))
+        _fused.unit_rows(rows.numpy(), units.numpy(), norms)
+        return _Rows(rows, units, norms)
+
+    def exact_units(self, part: slice) -> Tensor:
+        """Directions of some rows in double precision."""
+        scales = np.divide(1.0, self.norms[part], out=np.zeros_like(self.norms[part]), where=self.norms[part] > 0)
+        return self.rows[part].double() * torch.from_numpy(scales)[:, None]
+
+    def weights(self, degrees: tuple[float, ...]) -> np.ndarray:
+        """Powers of the norms, (terms, n)."""
+        return np.stack([self.norms**degree for degree in degrees])
+
+
+def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
+    compiled = _compiled(terms, X.dtype)
+    if compiled is None or X.device.type != "cpu":
+        return _plain_gram(terms, compiled, X, Y)
+    left = _Rows.of(X)
+    right = left if Y is None else _Rows.of(Y)
+    result = new_matrix(len(X), len(X) if Y is None else len(Y), X)
+    fill = _Tiles(compiled, left, right, result.numpy(), left is right)
+    tiles = tile_corners(*result.shape, _TILE, symmetric=Y is None)
+    run_tiles(fill, tiles, threads=torch.get_num_threads())
+    _fill_zero_rows(result, left, right, compiled.at_zero)
+    return result
+
+
+class _Tiles:
+    """Fills one tile of the result a call; holds what all tiles share."""
+
+    def __init__(self, compiled: _Compiled, left: _Rows, right: _Rows, result: np.ndarray, symmetric: bool) -> None:
+        self.compiled, self.left, self.right, self.result, self.symmetric = compiled, left, right, result, symmetric
+        self.weights = left.weights(compiled.degrees), right.weights(compiled.degrees)
+        self.buffer = threading.local()
+
+    def __call__(self, corner: tuple[int, int]) -> None:
+        i, j = corner
+        rows, columns = slice(i, min(i + _TILE, len(self.left.rows))), slice(j, min(j + _TILE, len(self.right.rows)))
+        same = self.symmetric and i == j
+        tile = self._buffer()[: rows.stop - i, : columns.stop - j]
+        self._sines(tile, rows, columns, same)
+        values = tile.numpy()
+        _fused.evaluate_tile(
+            values,
+            (self.compiled.coefficients, self.compiled.maps, self.compiled.roots, self.compiled.at_duplicates),
+            self.weights[0][:, rows],
+            self.weights[1][:, columns],
+            same,
+        )
+        if same:
+            _fused.mirror_within(values)
+        _fused.store_tile(values, self.result, i, j)
+        if self.symmetric and not same:
+            _fused.store_mirrored(values, self.result, j, i)
+
+    def _sines(self, tile: Tensor, rows: slice, columns: slice, same: bool) -> None:
+        """Signed sines of the angles of one tile, with near pairs repaired."""
+        left, right, near, far = self.left, self.right, self.compiled.near, self.compiled.far
+        torch.mm(left.units[rows], right.units[columns].T, out=tile)
+        close = _fused.signed_sines(tile.numpy(), tile.numpy(), near, far)
+        if same:
+            tile.fill_diagonal_(0)
+            close -= len(tile)
+        if close > tile.numel() // _REDO and tile.dtype == torch.float32:
+            # Data all in one direction: a double-precision product is cheaper than single pairs.
+            exact = left.exact_units(rows) @ right.exact_units(columns).T
+            near = far = _EXACT_SWITCH
+            close = _fused.signed_sines(exact.numpy(), tile.numpy(), near, far)
+            if same:
+                tile.fill_diagonal_(0)
+        if close > 0:
+            _fused.repair_sines(
+                tile.numpy(),
+                left.rows[rows].numpy(),
+                right.rows[columns].numpy(),
+                left.norms[rows],
+                right.norms[columns],
+                (near, far),
+                same,
+            )
+
+    def _buffer(self) -> Tensor:
+        if not hasattr(self.buffer, "tile"):
+            self.buffer.tile = torch.empty(_TILE, _TILE + _PAD, dtype=self.left.rows.dtype)
+        return self.buffer.tile
+
+
+def _fill_zero_rows(result: Tensor, left: _Rows, right: _Rows, value: float) -> None:
+    result[torch.from_numpy(left.norms == 0)] = value
+    result[:, torch.from_numpy(right.norms == 0)] = value
+
+
+def _plain_gram(terms: tuple[AngularTerm, ...], compiled: _Compiled | None, X: Tensor, Y: Tensor | None) -> Tensor:
+    """The same by torch, on any device, and for functions that do not compile."""
+
+    def cross(left: Tensor, right: Tensor, *, same: bool) -> Tensor:
+        sines, x_norms, y_norms = _sines_between(left, right, same=same)
+        block = torch.zeros_like(sines)
+        if compiled is None:
+            theta = 2 * torch.arcsin(sines.abs())
+            theta = torch.where(torch.signbit(sines), math.pi - theta, theta)
+            for term in terms:
+                block += term.function(theta) * x_norms[:, None] ** term.degree * y_norms**term.degree
+        else:
+            for degree, profile in zip(compiled.degrees, compiled.profiles, strict=True):
+                block += profile.of_sines(sines) * x_norms[:, None] ** degree * y_norms**degree
+        at_zero = sum(term.at_zero for term in terms if term.degree == 0)
+        return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), at_zero).to(left.dtype)
+
+    return fill_blocks(cross, X, Y)
+
+
+def _sines_between(X: Tensor, Y: Tensor, *, same: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Signed sines of the angles between rows, (n, m), and the norms of the rows, all in double precision."""
+    X, Y = X.double(), Y.double()
+    x_norms, y_norms = (_norms(points) for points in (X, Y))
+    x_units = X / x_norms.where(x_norms > 0, 1.0)[:, None]
+    y_units = Y / y_norms.where(y_norms > 0, 1.0)[:, None]
+    cosines = x_units @ y_units.T
+    sines = torch.sqrt((1 - cosines.abs()).clamp_min(0) / 2)
+    # Rounding of the product leaves an error of 1e-16 / (4 sine): below 1e-3 the difference itself is used.
+    i, j = torch.nonzero((sines < 1e-3) & (x_norms > 0)[:, None] & (y_norms > 0), as_tuple=True)
+    for part in range(0, len(i), _PART):
+        a, b = i[part : part + _PART], j[part : part + _PART]
+        sign = torch.where(cosines[a, b] < 0, -1.0, 1.0).double()
+        sines[a, b] = torch.linalg.vector_norm(x_units[a] - sign[:, None] * y_units[b], dim=1) / 2
+    if same:
+        sines.fill_diagonal_(0)
+    return torch.where(cosines < 0, -sines.clamp_min(1e-37), sines), x_norms, y_norms
+
+
+def _norms(points: Tensor) -> Tensor:
+    largest = points.abs().amax(1)
+    return torch.linalg.vector_norm(points / largest.where(largest > 0, 1.0)[:, None], dim=1) * largest
+
+
+class _AngularGram(torch.autograd.Function):
+    """The Gram matrix with its gradient: dK / dcos = -+ (dk / dsine) / (4 sine), taken as 0 at duplicates."""
+
+    @staticmethod
+    def forward(ctx, X: Tensor, Y: Tensor, terms: tuple[AngularTerm, ...], same: bool) -> Tensor:
+        ctx.save_for_backward(X, Y)
+        ctx.terms, ctx.same = terms, same
+        return _gram(terms, X, None if same else Y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream: Tensor):
+        X, Y = ctx.saved_tensors
+        to_x, to_y = _gradients(ctx.terms, X, Y, upstream, same=ctx.same)
+        if ctx.same:
+            return to_x + to_y, None, None, None
+        return to_x, to_y, None, None
+
+
+def _gradients(
+    terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor, upstream: Tensor, *, same: bool
+) -> tuple[Tensor, Tensor]:
+    """Gradients of sum(upstream * K) in X and in Y, in double precision by blocks of rows."""
+    compiled = _compiled(terms, torch.float64)
+    if compiled is None:
+        raise NotSmooth("a gradient needs a function of the angle that compiles", "one that does not")
+    to_x, to_y = torch.zeros_like(X, dtype=torch.float64), torch.zeros_like(Y, dtype=torch.float64)
+    rows = max(1, 2**22 // len(Y))
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        sines, x_norms, y_norms = _sines_between(X[part], Y, same=False)
+        if same:
+            sines.diagonal(start).zero_()
+        x_units = X[part].double() / x_norms.where(x_norms > 0, 1.0)[:, None]
+        y_units = Y.double() / y_norms.where(y_norms > 0, 1.0)[:, None]
+        defined = (x_norms > 0)[:, None] & (y_norms > 0)
+        given = upstream[part].double() * defined
+        by_cosine, by_x, by_y = torch.zeros_like(sines), torch.zeros_like(x_norms), torch.zeros_like(y_norms)
+        for degree, profile in zip(compiled.degrees, compiled.profiles, strict=True):
+            weighted = given * x_norms[:, None] ** degree * y_norms**degree
+            by_cosine += weighted * profile.slope_in_cosines(sines)
+            if degree:
+                values = weighted * profile.of_sines(sines)
+                by_x += degree * values.sum(1)
+                by_y += degree * values.sum(0)
+        to_x[part] = _in_points(by_cosine @ y_units, by_x, x_units, x_norms)
+        to_y += _in_points(by_cosine.T @ x_units, by_y, y_units, y_norms)
+    return to_x.to(X.dtype), to_y.to(Y.dtype)
+
+
+def _in_points(by_unit: Tensor, by_log_norm: Tensor, units: Tensor, norms: Tensor) -> Tensor:
+    """Gradient in the points from those in their directions and in the logarithms of their norms."""
+    tangent = by_unit - (by_unit * units).sum(1, keepdim=True) * units
+    return (tangent + by_log_norm[:, None] * units) / norms.where(norms > 0, 1.0)[:, None]

@@ -1,0 +1,148 @@
+"""Gram matrices by cache-sized blocks: one preallocated result, the symmetric half, all threads."""
+
+import math
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_PAIRS = 2**18  # entries of one block: a few temporaries of it fit in the cache of one core
+
+_lock = threading.Lock()
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+class Cross(Protocol):
+    """The block function of a kernel: (n, ...), (m, ...) -> (n, m)."""
+
+    def __call__(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor: ...
+
+
+def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
+    """Gram matrix from a kernel's block function, by cache-sized blocks on the CPU.
+
+    With Y None only blocks on and above the diagonal are computed; the others are their mirror images.
+    Blocks do not depend on the number of threads, so neither does the result.
+
+    Args:
+        cross: Block function `cross(X, Y, same=...)`; `same` is true for blocks on the diagonal.
+        X: Points, (n, *positions, channels).
+        Y: Points, (m, *positions, channels), or None for X itself.
+
+    Returns:
+        (n, m) or (n, n), without gradients.
+
+    Cost:
+        (n + 1) n / 2 pairs with Y None, else n m; memory: the result and one block per thread.
+    """
+    columns = X if Y is None else Y
+    result = new_matrix(len(X), len(columns), X)
+    size = _block_size(X)
+    tiles = tile_corners(len(X), len(columns), size, symmetric=Y is None)
+
+    def fill(corner: tuple[int, int]) -> None:
+        i, j = corner
+        rows, others = slice(i, i + size), slice(j, j + size)
+        block = cross(X[rows], columns[others], same=Y is None and i == j)
+        result[rows, others] = block
+        if Y is None and i != j:
+            result[others, rows] = block.T
+
+    with torch.no_grad():
+        run_tiles(fill, tiles, threads=_threads(result))
+    return result
+
+
+def _block_size(X: Tensor) -> int:
+    positions = math.prod(X.shape[1:-1])
+    return max(1, math.isqrt(_PAIRS) // positions)
+
+
+def _threads(result: Tensor) -> int:
+    return torch.get_num_threads() if result.device.type == "cpu" else 1
+
+
+def tile_corners(rows: int, columns: int, size: int, *, symmetric: bool) -> list[tuple[int, int]]:
+    """First row and column of every tile; of those on and above the diagonal where the matrix is symmetric."""
+    return [(i, j) for i in range(0, rows, size) for j in range(i if symmetric else 0, columns, size)]
+
+
+def new_matrix(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Uninitialised matrix of the dtype and device of `like`.
+
+    On the CPU NumPy allocates it, since it asks Linux for huge pages: first touches of ordinary 4 KiB
+    pages are a large part of the time of a naive Gram matrix.
+    """
+    if like.device.type != "cpu":
+        return torch.empty(rows, columns, dtype=like.dtype, device=like.device)
+    return torch.from_numpy(np.empty((rows, columns), np.float32 if like.dtype == torch.float32 else np.float64))
+
+
+def run_tiles(work: Callable[[tuple[int, int]], None], tiles: Sequence[tuple[int, int]], *, threads: int) -> None:
+    """Call `work` on every tile from `threads` threads, in each of which torch uses one thread.
+
+    An error or Ctrl-C stops the others at their next tile, and is raised when all have stopped.
+    """
+    if threads == 1:
+        for tile in tiles:
+            work(tile)
+        return
+    queue = iter(tiles)
+    stop = threading.Event()
+
+    def worker() -> None:
+        with torch.no_grad():
+            while not stop.is_set() and (tile := _next(queue)) is not None:
+                try:
+                    work(tile)
+                except BaseException:
+                    stop.set()
+                    raise
+
+    futures = [_pool(threads).submit(worker) for _ in range(min(threads, len(tiles)))]
+    try:
+        wait(futures)
+    finally:
+        stop.set()
+        wait(futures)
+    for future in futures:
+        future.result()
+
+
+def _next(queue):
+    with _lock:
+        return next(queue, None)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """The pool of this size, started once; its threads run torch, and so its matrix products, on one core each."""
+    with _lock:
+        if threads not in _pools:
+            ours = torch.get_num_threads()
+            ready = threading.Barrier(threads + 1)
+
+            def single() -> None:
+                torch.set_num_threads(1)  # of this thread; the default of threads yet to start changes too
+                ready.wait()
+
+            pool = ThreadPoolExecutor(threads, thread_name_prefix="widenet", initializer=single)
+            for _ in range(threads):
+                pool.submit(int)
+            ready.wait()
+            torch.set_num_threads(ours)
+            _pools[threads] = pool
+        return _pools[threads]
+
+
+def _forget_threads() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+os.register_at_fork(after_in_child=_forget_threads)
