@@ -65,11 +65,6 @@ class Kernel(ABC):
             return self._cross(X, X if Y is None else Y, same=Y is None)
         return fill_blocks(self._cross, X, Y)
 
-    def _block(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        """`_cross`, by the angle profile where this kernel has one for points of any norm."""
-        terms = self._angular(X.shape[1], None) if X.ndim == 2 else None
-        return self._cross(X, Y, same=same) if terms is None else angular_gram(terms, X, None if same else Y)
-
     def _angular_terms(self, X: Tensor, Y: Tensor | None) -> tuple[AngularTerm, ...] | None:
         """Terms in the angle that hold for these points: for points of any norm, else of their one norm."""
         if X.ndim != 2:
@@ -77,9 +72,20 @@ class Kernel(ABC):
         terms = self._angular(X.shape[1], None)
         if terms is None and (norm := common_norm(X, Y)) is not None:
             terms = self._angular(X.shape[1], norm)
+        # A zero row has no angle to the others; only |x|^p |y|^p k_p with p > 0 is sure to be 0 there.
+        if terms is not None and any(term.degree == 0 for term in terms):
+            zero = any(bool((points.detach() == 0).all(1).any()) for points in (X, Y) if points is not None)
+            return None if zero else terms
         return terms
 
-    def _check_points(self, X: Tensor) -> None:
+    def _block(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        """`_cross`, by the angle profile where this kernel has one for points of any norm."""
+        other = None if same else Y
+        angular = X.ndim == 2 and self._angular(X.shape[1], None) is not None
+        terms = self._angular_terms(X, other) if angular else None
+        return self._cross(X, Y, same=same) if terms is None else angular_gram(terms, X, other)
+
+    def _check_points(self, X: Tensor) -> None:  # noqa: B027 (most kernels are defined everywhere)
         """Raise InvalidInput where this kernel is not defined on these points."""
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
@@ -181,7 +187,11 @@ class Product(Kernel):
         first, second = self.first._angular(fan_in, norm), self.second._angular(fan_in, norm)
         if first is None or second is None:
             return None
-        return tuple(AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function)) for a in first for b in second)
+        return tuple(
+            AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function), a.at_zero * b.at_zero)
+            for a in first
+            for b in second
+        )
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.first._block(X, Y, same=same) * self.second._block(X, Y, same=same)
@@ -209,7 +219,11 @@ class Scaled(Kernel):
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         terms = self.kernel._angular(fan_in, norm)
-        return None if terms is None else tuple(AngularTerm(t.degree, _ScaledFunction(self.factor, t.function)) for t in terms)
+        if terms is None:
+            return None
+        return tuple(
+            AngularTerm(t.degree, _ScaledFunction(self.factor, t.function), self.factor * t.at_zero) for t in terms
+        )
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.factor * self.kernel._block(X, Y, same=same)

@@ -1,0 +1,26 @@
+"""Kernels: NTK and NNGP of architectures, classical kernels, and their algebra."""
+
+from widenet.kernels.base import Kernel, Product, Scaled, Sum
+from widenet.kernels.dot_product import ArcCosine, Linear, Zonal, ZonalAngle
+from widenet.kernels.neural import NNGP, NTK
+from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
+from widenet.kernels.wrappers import Homogeneous, Normalized
+
+__all__ = [
+    "NNGP",
+    "NTK",
+    "ArcCosine",
+    "GammaExponential",
+    "Gaussian",
+    "Homogeneous",
+    "Kernel",
+    "Laplace",
+    "Linear",
+    "Matern",
+    "Normalized",
+    "Product",
+    "Scaled",
+    "Sum",
+    "Zonal",
+    "ZonalAngle",
+]
