@@ -124,9 +124,9 @@ class ArcCosine(Angular):
         return (AngularTerm(self.order, self._of_angle),)
 
     def _of_angle(self, theta: Tensor) -> Tensor:
-        sine_part, angle_part = self._polynomials()
         cosine = torch.cos(theta)
-        return (sine_part(cosine) * torch.sin(theta) + angle_part(cosine) * (pi - theta)) / pi
+        sine_part, angle_part = (_horner(polynomial, cosine) for polynomial in self._polynomials())
+        return (sine_part * torch.sin(theta) + angle_part * (pi - theta)) / pi
 
     def _polynomials(self) -> tuple[Polynomial, Polynomial]:
         """P and Q of J_n = P(cos) sin + Q(cos) (pi - theta), from J_n+1 = (2n + 1) cos J_n - sin dJ_n/dtheta."""
@@ -141,6 +141,13 @@ class ArcCosine(Angular):
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return float(prod(range(1, 2 * self.order, 2))) * X.reshape(len(X), -1).square().sum(1) ** self.order
+
+
+def _horner(polynomial: Polynomial, x: Tensor) -> Tensor:
+    total = torch.zeros_like(x)
+    for coefficient in polynomial.coef[::-1].tolist():
+        total = total * x + coefficient
+    return total
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,9 +204,9 @@ class ZonalAngle(Zonal):
 
     Example:
         >>> import numpy as np, torch
-        >>> ZonalAngle(torch.cos)(np.eye(2)).round(4)
-        array([[1., 0.],
-               [0., 1.]])
+        >>> ZonalAngle(torch.cos)(np.array([[1.0, 0.0], [3.0, 4.0]])).round(4)
+        array([[1. , 0.6],
+               [0.6, 1. ]])
     """
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...]:

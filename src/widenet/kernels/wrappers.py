@@ -57,7 +57,7 @@ class Homogeneous(Kernel):
 
 
 def _directions(X: Tensor) -> tuple[Tensor, Tensor]:
-    """x / |x| in the shape of X, and |x|, in double precision and without overflow."""
+    """Directions x / |x| in the shape of X, and norms |x|, in double precision, without overflow."""
     rows = X.reshape(len(X), -1).double()
     rows_scaled = rows / (largest := rows.detach().abs().amax(1, keepdim=True))
     lengths = torch.linalg.vector_norm(rows_scaled, dim=1, keepdim=True)
