@@ -1,0 +1,6 @@
+"""scikit-learn estimators on kernels of wide networks."""
+
+from widenet.estimators.classifier import KernelClassifier
+from widenet.estimators.regressor import KernelRegressor
+
+__all__ = ["KernelClassifier", "KernelRegressor"]
