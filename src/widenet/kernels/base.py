@@ -140,7 +140,12 @@ def _require_kernels(owner: Kernel, *parts: Kernel) -> None:
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """K1 + K2: the kernel of independent functions added."""
+    """K1 + K2: the kernel of independent functions added.
+
+    Args:
+        first: K1.
+        second: K2.
+    """
 
     first: Kernel
     second: Kernel
@@ -168,7 +173,12 @@ class Sum(Kernel):
 
 @dataclass(frozen=True)
 class Product(Kernel):
-    """K1 K2, entry by entry (Schur product), again positive semi-definite."""
+    """K1 K2, entry by entry (Schur product), again positive semi-definite.
+
+    Args:
+        first: K1.
+        second: K2.
+    """
 
     first: Kernel
     second: Kernel
@@ -202,7 +212,12 @@ class Product(Kernel):
 
 @dataclass(frozen=True)
 class Scaled(Kernel):
-    """factor * K with factor >= 0."""
+    """factor * K.
+
+    Args:
+        factor: A finite number, at least 0.
+        kernel: K.
+    """
 
     factor: float
     kernel: Kernel

@@ -48,7 +48,8 @@ def _compute(X: Tensor, Y: Tensor, same: bool) -> tuple[Tensor, Tensor, Tensor]:
         # Not (>=) rather than (<): overflow to NaN counts as near, and its difference gives infinity.
         far = torch.ge(squares, norms.mul_(_NEAR))
         if far.all():
-            return squares, *far.new_empty((2, 0), dtype=torch.long)
+            none = torch.empty(0, dtype=torch.long, device=X.device)
+            return squares, none, none
         rows, columns = far.logical_not_().nonzero(as_tuple=True)
         if len(rows) > _MANY_PAIRS * squares.numel():
             squares = _direct(X, Y)
