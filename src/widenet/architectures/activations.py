@@ -1,6 +1,6 @@
 """Elementwise activations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Literal
@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from widenet.architectures.base import Layer, require_finite
+from widenet.architectures.base import Layer, require_finite, set_finite
 from widenet.errors import InvalidArchitecture
 
 
@@ -34,8 +34,7 @@ class AbsLinear(Activation):
     absolute: float
 
     def __post_init__(self) -> None:
-        require_finite("AbsLinear.linear", self.linear)
-        require_finite("AbsLinear.absolute", self.absolute)
+        set_finite(self, "linear", "absolute")
 
     def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.linear * z + self.absolute * z.abs()
@@ -63,7 +62,7 @@ class LeakyReLU(AbsLinear):
     slope: float
 
     def __init__(self, slope: float = 0.01) -> None:
-        require_finite("LeakyReLU.slope", slope)
+        slope = require_finite("LeakyReLU.slope", slope)
         super().__init__((1 + slope) / 2, (1 - slope) / 2)
         object.__setattr__(self, "slope", slope)
 
@@ -97,8 +96,7 @@ class Erf(Activation):
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("amplitude", "frequency", "offset"):
-            require_finite(f"Erf.{name}", getattr(self, name))
+        set_finite(self, "amplitude", "frequency", "offset")
 
     def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.amplitude * torch.erf(self.frequency * z) + self.offset
@@ -136,8 +134,7 @@ class Sine(Activation):
     phase: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("amplitude", "frequency", "phase"):
-            require_finite(f"{type(self).__name__}.{name}", getattr(self, name))
+        set_finite(self, "amplitude", "frequency", "phase")
 
     def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.amplitude * torch.sin(self.frequency * z + self.phase)
@@ -164,7 +161,9 @@ class RBF(Activation):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        require_finite("RBF.gamma", self.gamma, 0.0)
+        set_finite(self, "gamma", minimum=0.0)
+        if self.gamma == 0:
+            raise InvalidArchitecture("RBF.gamma must be positive", "0")
 
     def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return sqrt(2.0) * torch.sin(sqrt(2 * self.gamma) * z + pi / 4)
@@ -181,7 +180,7 @@ class GaussianBump(Activation):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require_finite("GaussianBump.scale", self.scale, 0.0)
+        set_finite(self, "scale", minimum=0.0)
         if self.scale == 0:
             raise InvalidArchitecture("GaussianBump.scale must be positive", "0")
 
@@ -202,11 +201,12 @@ class Polynomial(Activation):
     basis: Literal["power", "hermite"] = "power"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "coefficients", tuple(float(c) for c in self.coefficients))
-        if not self.coefficients:
+        if not isinstance(self.coefficients, Iterable):
+            raise InvalidArchitecture("Polynomial takes a sequence of coefficients", repr(self.coefficients))
+        numbers = tuple(require_finite("a coefficient of Polynomial", number) for number in self.coefficients)
+        if not numbers:
             raise InvalidArchitecture("Polynomial needs at least one coefficient", "none")
-        for coefficient in self.coefficients:
-            require_finite("Polynomial.coefficients", coefficient)
+        object.__setattr__(self, "coefficients", numbers)
         if self.basis not in ("power", "hermite"):
             raise InvalidArchitecture("Polynomial.basis must be 'power' or 'hermite'", repr(self.basis))
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Integral, Real
 
 from widenet.errors import InvalidArchitecture
 
@@ -19,25 +21,26 @@ class Layer:
     evaluates back to an equal value.
     """
 
+    # NumPy numbers times a layer: leave the product to `__rmul__`, not to an array of objects.
+    __array_ufunc__ = None
+
     def __rshift__(self, other: "Layer") -> "Layer":
         return serial(self, other) if isinstance(other, Layer) else NotImplemented
 
     def __add__(self, other: "Layer") -> "Layer":
         if not isinstance(other, Layer):
             return NotImplemented
-        first = self.branches if isinstance(self, BranchSum) else (self,)
-        second = other.branches if isinstance(other, BranchSum) else (other,)
-        return BranchSum(first + second)
+        return BranchSum((self, other))
 
     def __pow__(self, times: int) -> "Layer":
-        if not isinstance(times, int):
+        if isinstance(times, bool) or not isinstance(times, Integral):
             return NotImplemented
         if times < 0:
             raise InvalidArchitecture("a layer can be repeated 0 or more times", str(times))
-        return Identity() if times == 0 else self if times == 1 else Repeat(self, times)
+        return Identity() if times == 0 else self if times == 1 else Repeat(self, int(times))
 
     def __rmul__(self, factor: float) -> "Layer":
-        return serial(self, Scale(float(factor))) if isinstance(factor, (int, float)) else NotImplemented
+        return serial(self, Scale(float(factor))) if isinstance(factor, Real) else NotImplemented
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,24 @@ class Scale(Layer):
     factor: float
 
     def __post_init__(self) -> None:
-        require_finite("Scale.factor", self.factor)
+        set_finite(self, "factor")
 
 
 @dataclass(frozen=True)
 class Serial(Layer):
-    """Layers applied one after the other; made by `>>`."""
+    """Layers applied one after the other; made by `>>`, or `serial` for any number of them.
+
+    Args:
+        layers: Two or more layers; chains among them are flattened.
+
+    Raises:
+        InvalidArchitecture: On fewer than two layers, or anything else.
+    """
 
     layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        _set_parts(self, "layers")
 
     def __repr__(self) -> str:
         return " >> ".join(map(repr, self.layers))
@@ -71,10 +84,24 @@ class Serial(Layer):
 
 @dataclass(frozen=True)
 class Repeat(Layer):
-    """A layer applied several times in a row, each time with its own weights; made by `**`."""
+    """A layer applied several times in a row, each time with its own weights; made by `**`.
+
+    Args:
+        layer: The layer.
+        times: How many times, 2 or more.
+
+    Raises:
+        InvalidArchitecture: On another count, or on what is not a layer.
+    """
 
     layer: Layer
     times: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.layer, Layer):
+            raise InvalidArchitecture("Repeat takes a layer", repr(self.layer))
+        if isinstance(self.times, bool) or not isinstance(self.times, int) or self.times < 2:
+            raise InvalidArchitecture("Repeat.times must be a whole number, 2 or more", repr(self.times))
 
     def __repr__(self) -> str:
         composed = isinstance(self.layer, (Serial, BranchSum, Repeat))
@@ -87,9 +114,18 @@ class BranchSum(Layer):
 
     At infinite width the kernels of the branches add only if their outputs are uncorrelated: all
     branches but at most one have to end in a layer with weights of its own.
+
+    Args:
+        branches: Two or more layers; sums among them are flattened.
+
+    Raises:
+        InvalidArchitecture: On fewer than two branches, or anything else.
     """
 
     branches: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        _set_parts(self, "branches")
 
     def __repr__(self) -> str:
         return " + ".join(f"({b!r})" if isinstance(b, Serial) else repr(b) for b in self.branches)
@@ -104,25 +140,39 @@ class Concat(Layer):
 
     Args:
         branches: Two or more layers.
+
+    Raises:
+        InvalidArchitecture: On fewer than two branches, or anything else.
     """
 
     branches: tuple[Layer, ...]
 
     def __init__(self, *branches: Layer) -> None:
-        if len(branches) < 2 or not all(isinstance(branch, Layer) for branch in branches):
-            raise InvalidArchitecture("Concat takes two or more layers", repr(branches))
+        _require_layers("Concat", branches)
         object.__setattr__(self, "branches", branches)
 
     def __repr__(self) -> str:
         return f"Concat({', '.join(map(repr, self.branches))})"
 
 
+def _require_layers(owner: str, parts: object) -> None:
+    if not isinstance(parts, tuple) or len(parts) < 2 or not all(isinstance(part, Layer) for part in parts):
+        raise InvalidArchitecture(f"{owner} takes two or more layers", repr(parts))
+
+
+def _set_parts(owner: Serial | BranchSum, name: str) -> None:
+    """Check and flatten the parts, so that values of equal meaning and equal `repr` are equal."""
+    parts = getattr(owner, name)
+    _require_layers(type(owner).__name__, parts)
+    flat = (getattr(part, name) if isinstance(part, type(owner)) else (part,) for part in parts)
+    object.__setattr__(owner, name, tuple(inner for group in flat for inner in group))
+
+
 def serial(*layers: Layer) -> Layer:
     """Layers applied one after the other; nested chains are flattened, so grouping makes no difference."""
-    flat = tuple(part for layer in layers for part in (layer.layers if isinstance(layer, Serial) else (layer,)))
-    if not flat:
+    if not layers:
         return Identity()
-    return flat[0] if len(flat) == 1 else Serial(flat)
+    return layers[0] if len(layers) == 1 else Serial(layers)
 
 
 def walk(layer: Layer) -> Iterator[Layer]:
@@ -140,8 +190,16 @@ def walk(layer: Layer) -> Iterator[Layer]:
         yield layer
 
 
-def require_finite(name: str, value: float, minimum: float = float("-inf")) -> None:
-    """Raise InvalidArchitecture unless `value` is a finite number that is at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value < float("inf"):
+def require_finite(name: str, value: object, minimum: float = float("-inf")) -> float:
+    """`value` as a float; InvalidArchitecture unless it is a finite number that is at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value) or value < minimum:
         bound = "" if minimum == float("-inf") else f" of at least {minimum:g}"
         raise InvalidArchitecture(f"{name} must be a finite number{bound}", repr(value))
+    return float(value)
+
+
+def set_finite(layer: Layer, *names: str, minimum: float = float("-inf")) -> None:
+    """Check fields of a layer by `require_finite` and keep them as plain floats, whose `repr` evaluates anywhere."""
+    for name in names:
+        number = require_finite(f"{type(layer).__name__}.{name}", getattr(layer, name), minimum)
+        object.__setattr__(layer, name, number)

@@ -9,8 +9,8 @@ from widenet.architectures.base import (
     Layer,
     Repeat,
     Serial,
-    require_finite,
     serial,
+    set_finite,
 )
 from widenet.architectures.base import walk as _walk
 from widenet.errors import InvalidArchitecture
@@ -50,9 +50,7 @@ class Dense(Layer):
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        require_finite("Dense.weight_std", self.weight_std, 0.0)
-        require_finite("Dense.bias_std", self.bias_std, 0.0)
-        require_finite("Dense.width", self.width, 0.0)
+        set_finite(self, "weight_std", "bias_std", "width", minimum=0.0)
         if self.width == 0:
             raise InvalidArchitecture("Dense.width must be positive", "0")
         if self.bias_init not in ("normal", "zero"):

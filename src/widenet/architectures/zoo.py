@@ -1,6 +1,7 @@
 """Named architectures."""
 
 from math import sqrt
+from numbers import Integral
 from typing import Literal
 
 from widenet.architectures.activations import Activation, ReLU
@@ -43,14 +44,14 @@ def fully_connected(
         >>> fully_connected(3, bias_std=0.1)
         (Dense(bias_std=0.1) >> ReLU()) ** 3 >> Dense(bias_std=0.1)
     """
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
+    if isinstance(depth, bool) or not isinstance(depth, Integral) or depth < 0:
         raise InvalidArchitecture("depth must be a whole number of activations, 0 or more", repr(depth))
     if scaling not in ("ntk", "he", "arora", "geifman"):
         raise InvalidArchitecture("scaling must be 'ntk', 'he', 'arora' or 'geifman'", repr(scaling))
     if not isinstance(activation, Activation):
         raise InvalidArchitecture("activation must be an Activation", repr(activation), "Use Elementwise(function)")
     if weight_std is not None:
-        require_finite("weight_std", weight_std, 0.0)
+        weight_std = require_finite("weight_std", weight_std, 0.0)
     hidden_std = weight_std if weight_std is not None else sqrt(2.0) if scaling in ("he", "geifman") else 1.0
     if scaling in ("ntk", "he"):
         hidden = Dense(hidden_std, bias_std)
