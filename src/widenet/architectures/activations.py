@@ -245,8 +245,9 @@ class Elementwise(Activation):
         return self.function(z)
 
     def __repr__(self) -> str:
-        name = getattr(self.function, "__name__", "")
-        for prefix, module in (("torch", torch), ("torch.nn.functional", torch.nn.functional)):
+        name = getattr(self.function, "__name__", "").removeprefix("special_")
+        modules = {"torch": torch, "torch.nn.functional": torch.nn.functional, "torch.special": torch.special}
+        for prefix, module in modules.items():
             if getattr(module, name, None) is self.function:
                 return f"Elementwise({prefix}.{name})"
         return f"Elementwise({getattr(self.function, '__qualname__', repr(self.function))})"
