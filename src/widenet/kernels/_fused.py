@@ -14,11 +14,12 @@ import math
 import numpy as np
 from numba import njit
 
-_STRICT = {"contract"}
+# Division by zero gives infinity: the check for it would keep LLVM from vectorising.
+_loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _ANTIPODE = 1e-37  # stands for an exact antipode, whose sine 0 would lose its sign; normal in float32
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def unit_rows(X, U, norms):
     """Write x / |x| to U and |x| to norms, in double precision inside and without overflow; zero rows stay zero."""
     for i in range(X.shape[0]):
@@ -38,26 +39,28 @@ def unit_rows(X, U, norms):
             U[i, k] = X[i, k] / largest / root
 
 
-@njit(nogil=True, cache=True, fastmath=_STRICT)
-def signed_sines(C, S, near, far):
-    """Write the signed sines of the cosines C to S; return how many lie in (-far, near)."""
-    one, half, zero, least = S.dtype.type(1), S.dtype.type(0.5), S.dtype.type(0), S.dtype.type(_ANTIPODE)
+@_loop
+def signed_sines(C, shape, switches):
+    """Replace cosines by signed sines; return how many are near or far as the switches say."""
+    # In place through one name: LLVM does not vectorise a loop over two arrays that overlap.
+    half, zero, one, least = C.dtype.type(0.5), C.dtype.type(0), C.dtype.type(1), C.dtype.type(_ANTIPODE)
+    near, far = C.dtype.type(switches[0]), C.dtype.type(switches[1])
     close = 0
-    for i in range(C.shape[0]):
-        row, out = C[i], S[i]
-        count = 0
-        for j in range(row.shape[0]):
+    for i in range(shape[0]):
+        row = C[i, : shape[1]]
+        count = np.int32(0)
+        for j in range(shape[1]):
             cosine = row[j]
-            rest = 1 - abs(cosine)
+            rest = one - abs(cosine)
             sine = np.sqrt(half * (rest if rest > zero else zero))
-            opposite = cosine < 0
-            count += sine < (far if opposite else near)
-            out[j] = -(sine if sine > least else least) if opposite else sine
+            opposite = cosine < zero
+            count += np.int32(sine < (far if opposite else near))
+            row[j] = -(sine if sine > least else least) if opposite else sine
         close += count
     return close
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 def _half_distance(x, y, x_scale, y_scale):
     # Not contracted: a fused multiply-add would give equal rows a difference other than 0.
     total = 0.0
@@ -67,29 +70,36 @@ def _half_distance(x, y, x_scale, y_scale):
     return 0.5 * math.sqrt(total)
 
 
-@njit(nogil=True, cache=True)
+@_loop
 def repair_sines(S, X, Y, x_norms, y_norms, switches, same):
     """Recompute the sines of near duplicates and near antipodes from differences of the rows themselves."""
-    near, far = switches
-    least = S.dtype.type(_ANTIPODE)
-    for i in range(S.shape[0]):
-        for j in range(i if same else 0, S.shape[1]):
-            sigma = S[i, j]
-            if sigma >= near or sigma <= -far or x_norms[i] == 0 or y_norms[j] == 0:
+    least, zero = S.dtype.type(_ANTIPODE), S.dtype.type(0)
+    near, far = S.dtype.type(switches[0]), S.dtype.type(switches[1])
+    for i in range(X.shape[0]):
+        row = S[i, : Y.shape[0]]
+        count = np.int32(0)
+        for j in range(Y.shape[0]):
+            count += np.int32(abs(row[j]) < (far if row[j] < zero else near))
+        if count == 0 or x_norms[i] == 0:
+            continue
+        for j in range(i + 1 if same else 0, Y.shape[0]):
+            sigma = row[j]
+            if abs(sigma) >= (far if sigma < zero else near) or y_norms[j] == 0:
                 continue
-            if sigma >= 0:
-                S[i, j] = _half_distance(X[i], Y[j], 1 / x_norms[i], 1 / y_norms[j])
+            if sigma >= zero:
+                row[j] = _half_distance(X[i], Y[j], 1 / x_norms[i], 1 / y_norms[j])
             else:
-                S[i, j] = -max(S.dtype.type(_half_distance(X[i], Y[j], 1 / x_norms[i], -1 / y_norms[j])), least)
+                row[j] = -max(S.dtype.type(_half_distance(X[i], Y[j], 1 / x_norms[i], -1 / y_norms[j])), least)
 
 
-@njit(nogil=True, cache=True, fastmath=_STRICT)
+@_loop
 def _horner(t, sigma, acc, upper, lower):
     """acc <- polynomial in t by four coefficients at a time, of the half that sigma says."""
     zero = sigma.dtype.type(0)
     n = sigma.shape[0]
+    a, b = upper[0], lower[0]
     for j in range(n):
-        acc[j] = lower[0] if sigma[j] < zero else upper[0]
+        acc[j] = b if sigma[j] < zero else a
     for k in range(1, upper.shape[0], 4):
         a0, a1, a2, a3 = upper[k], upper[k + 1], upper[k + 2], upper[k + 3]
         b0, b1, b2, b3 = lower[k], lower[k + 1], lower[k + 2], lower[k + 3]
@@ -103,12 +113,11 @@ def _horner(t, sigma, acc, upper, lower):
             acc[j] = v
 
 
-@njit(nogil=True, cache=True, fastmath=_STRICT)
-def _profile_row(sigma, value, work, coefficients, maps, roots):
+@_loop
+def _profile_row(sigma, value, v, t, coefficients, maps, roots):
     """value <- k(sigma) = end + v q(t), with v = |sigma|^(1 / 2^roots) and t = (slope v - 1) / (pole v + 1)."""
     one, zero = sigma.dtype.type(1), sigma.dtype.type(0)
     n = sigma.shape[0]
-    v, t = work[0, :n], work[1, :n]
     for j in range(n):
         v[j] = abs(sigma[j])
     for _ in range(roots):
@@ -128,31 +137,31 @@ def _profile_row(sigma, value, work, coefficients, maps, roots):
         value[j] = (e1 if sigma[j] < zero else e0) + v[j] * value[j]
 
 
-@njit(nogil=True, cache=True, fastmath=_STRICT)
+@_loop
 def evaluate_tile(S, profiles, x_weights, y_weights, same):
     """S <- sum over terms of x_weight y_weight k(S), in double precision where S is 0: exact duplicates."""
     coefficients, maps, roots, at_duplicates = profiles
     zero = S.dtype.type(0)
-    terms = coefficients.shape[0]
-    work = np.empty((4, S.shape[1]), S.dtype)
-    weights = np.empty((terms, S.shape[1]), S.dtype)
-    for term in range(terms):
-        for j in range(S.shape[1]):
-            weights[term, j] = y_weights[term, j]
-    for i in range(S.shape[0]):
+    terms, columns = y_weights.shape
+    work = np.empty((4, columns), S.dtype)
+    weights = y_weights.astype(S.dtype)
+    for i in range(x_weights.shape[1]):
         start = i if same else 0
-        row = S[i, start:]
-        n = row.shape[0]
-        total, value = work[2, :n], work[3, :n]
-        total[:] = zero
+        n = columns - start
+        row = S[i, start:columns]
+        total, value, v, t = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
         for term in range(terms):
-            _profile_row(row, value, work, coefficients[term], maps[term], roots[term])
-            weight, columns = S.dtype.type(x_weights[term, i]), weights[term, start:]
-            for j in range(n):
-                total[j] += value[j] * weight * columns[j]
-        duplicates = 0
+            _profile_row(row, value, v, t, coefficients[term], maps[term], roots[term])
+            weight, others = S.dtype.type(x_weights[term, i]), weights[term, start:]
+            if term == 0:
+                for j in range(n):
+                    total[j] = value[j] * weight * others[j]
+            else:
+                for j in range(n):
+                    total[j] += value[j] * weight * others[j]
+        duplicates = np.int32(0)
         for j in range(n):
-            duplicates += row[j] == zero
+            duplicates += np.int32(row[j] == zero)
         if duplicates > 0:
             for j in range(n):
                 if row[j] == zero:
@@ -164,30 +173,32 @@ def evaluate_tile(S, profiles, x_weights, y_weights, same):
             row[j] = total[j]
 
 
-@njit(nogil=True, cache=True)
-def store_tile(V, K, first_row, first_column):
+@_loop
+def store_tile(V, shape, K, first_row, first_column):
     """Copy a tile into its place."""
-    for i in range(V.shape[0]):
-        target, source = K[first_row + i], V[i]
-        for j in range(V.shape[1]):
-            target[first_column + j] = source[j]
+    for i in range(shape[0]):
+        target, source = K[first_row + i, first_column : first_column + shape[1]], V[i, : shape[1]]
+        for j in range(shape[1]):
+            target[j] = source[j]
 
 
-@njit(nogil=True, cache=True)
-def store_mirrored(V, K, first_row, first_column):
+@_loop
+def store_mirrored(V, shape, K, first_row, first_column):
     """Copy the transpose of a tile into its place, a cache line of the target at a time."""
-    rows, columns = V.shape
-    for i in range(0, rows, 16):
-        stop = min(i + 16, rows)
-        for j in range(columns):
-            target = K[first_row + j]
-            for k in range(i, stop):
-                target[first_column + k] = V[k, j]
+    whole = shape[0] - shape[0] % 16
+    for i in range(0, whole, 16):
+        for j in range(shape[1]):
+            target = K[first_row + j, first_column + i : first_column + i + 16]
+            for k in range(16):
+                target[k] = V[i + k, j]
+    for j in range(shape[1]):
+        for k in range(whole, shape[0]):
+            K[first_row + j, first_column + k] = V[k, j]
 
 
-@njit(nogil=True, cache=True)
-def mirror_within(V):
+@_loop
+def mirror_within(V, size):
     """Copy the upper triangle of a square tile onto its lower one."""
-    for i in range(V.shape[0]):
+    for i in range(size):
         for j in range(i):
             V[i, j] = V[j, i]

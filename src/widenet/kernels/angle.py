@@ -176,10 +176,8 @@ class _Tiles:
     def __call__(self, corner: tuple[int, int]) -> None:
         i, j = corner
         rows, columns = slice(i, min(i + _TILE, len(self.left.rows))), slice(j, min(j + _TILE, len(self.right.rows)))
-        same = self.symmetric and i == j
-        tile = self._buffer()[: rows.stop - i, : columns.stop - j]
-        self._sines(tile, rows, columns, same)
-        values = tile.numpy()
+        shape, same = (rows.stop - i, columns.stop - j), self.symmetric and i == j
+        values = self._sines(rows, columns, same)
         _fused.evaluate_tile(
             values,
             (self.compiled.coefficients, self.compiled.maps, self.compiled.roots, self.compiled.at_duplicates),
@@ -188,36 +186,32 @@ class _Tiles:
             same,
         )
         if same:
-            _fused.mirror_within(values)
-        _fused.store_tile(values, self.result, i, j)
+            _fused.mirror_within(values, shape[0])
+        _fused.store_tile(values, shape, self.result, i, j)
         if self.symmetric and not same:
-            _fused.store_mirrored(values, self.result, j, i)
+            _fused.store_mirrored(values, shape, self.result, j, i)
 
-    def _sines(self, tile: Tensor, rows: slice, columns: slice, same: bool) -> None:
-        """Signed sines of the angles of one tile, with near pairs repaired."""
-        left, right, near, far = self.left, self.right, self.compiled.near, self.compiled.far
+    def _sines(self, rows: slice, columns: slice, same: bool) -> np.ndarray:
+        """Signed sines of the angles of one tile, with near pairs repaired, in this thread's buffer."""
+        left, right = self.left, self.right
+        switches = self.compiled.near, self.compiled.far
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        buffer = self._buffer()
+        tile, sines = buffer[: shape[0], : shape[1]], buffer.numpy()
         torch.mm(left.units[rows], right.units[columns].T, out=tile)
-        close = _fused.signed_sines(tile.numpy(), tile.numpy(), near, far)
-        if same:
-            tile.fill_diagonal_(0)
-            close -= len(tile)
-        if close > tile.numel() // _REDO and tile.dtype == torch.float32:
+        close = _fused.signed_sines(sines, shape, switches)
+        if close - (shape[0] if same else 0) > tile.numel() // _REDO and tile.dtype == torch.float32:
             # Data all in one direction: a double-precision product is cheaper than single pairs.
             exact = left.exact_units(rows) @ right.exact_units(columns).T
-            near = far = _EXACT_SWITCH
-            close = _fused.signed_sines(exact.numpy(), tile.numpy(), near, far)
-            if same:
-                tile.fill_diagonal_(0)
+            switches = _EXACT_SWITCH, _EXACT_SWITCH
+            close = _fused.signed_sines(exact.numpy(), shape, switches)
+            tile.copy_(exact)
+        if same:
+            tile.fill_diagonal_(0)
         if close > 0:
-            _fused.repair_sines(
-                tile.numpy(),
-                left.rows[rows].numpy(),
-                right.rows[columns].numpy(),
-                left.norms[rows],
-                right.norms[columns],
-                (near, far),
-                same,
-            )
+            norms = left.norms[rows], right.norms[columns]
+            _fused.repair_sines(sines, left.rows[rows].numpy(), right.rows[columns].numpy(), *norms, switches, same)
+        return sines
 
     def _buffer(self) -> Tensor:
         if not hasattr(self.buffer, "tile"):
