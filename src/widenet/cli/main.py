@@ -1,0 +1,88 @@
+"""The program `widenet`: its commands, its exit codes, and how failures read."""
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+
+from widenet import __version__
+from widenet.cli import compare, demo
+
+SUCCESS, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
+
+HELP = """Infinitely wide networks as kernels, on your tables.
+
+Examples:
+
+  widenet compare houses.csv --target price
+
+  widenet fit houses.csv --target price --model houses.widenet
+
+  widenet predict houses.widenet new.csv --output prices.csv
+
+  widenet spectrum "NTK(depth=3)" --dimension 10
+
+Exit codes: 0 done, 1 failure, 2 bad input or usage, 130 interrupted.
+"""
+
+commands = typer.Typer(
+    help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
+)
+commands.command(name="compare", epilog=compare.EXAMPLES)(compare.command)
+commands.command(name="demo")(demo.command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"widenet {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options that come before the command."""
+
+
+def app(arguments: list[str] | None = None) -> NoReturn:
+    """Run the program on these arguments (of the process, if None) and leave with its exit code."""
+    code = run(arguments)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code; failures become one line on standard error."""
+    from widenet.errors import WidenetError
+
+    try:
+        outcome = typer.main.get_command(commands).main(arguments, prog_name="widenet", standalone_mode=False)
+    except WidenetError as error:
+        return _complain(error, FAILURE if isinstance(error, (MemoryError, ArithmeticError)) else BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted; nothing was left half-written", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output is gone; the interpreter's own flush at exit must not fail on it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.BadParameter as error:
+        return _complain(error.format_message(), BAD_INPUT)
+    except (MemoryError, OSError) as error:
+        return _complain(str(error) or type(error).__name__, FAILURE)
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # errors of usage, which typer keeps in a private module
+        if message is not None:
+            return _complain(message(), BAD_INPUT)
+        raise
+    return outcome if isinstance(outcome, int) else SUCCESS
+
+
+def _complain(error: object, code: int) -> int:
+    line = " ".join(str(error).split())
+    sys.stderr.write(f"widenet: {line}\n")
+    return code

@@ -1,0 +1,425 @@
+"""Tables of numbers, categories and dates as arrays, with a state that is plain JSON."""
+
+# pandas declares unions of scalars and arrays for most of its results, which no check here could narrow.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+
+import json
+import warnings
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+from skrub import Cleaner, ToDatetime
+
+from widenet.errors import InvalidFile, InvalidInput
+
+_FORMAT = "widenet table encoder 1"
+_DAY = 86400.0
+_MISSING = (
+    "",
+    "?",
+    "-",
+    "...",
+    "null",
+    "NULL",
+    "nan",
+    "NaN",
+    "-nan",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "<NA>",
+    "none",
+    "None",
+)
+# Period of each cyclic part of a date in its own unit, and the span in days from which it says something.
+_CYCLES = {"month": (12.0, 60.0), "weekday": (7.0, 7.0), "hour": (24.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column of a table becomes columns of an array.
+
+    Attributes:
+        name: Its name in the table.
+        kind: "number", "category", "date", or "dropped".
+        missing: Cells without a value when it was fitted.
+        detail: What it holds, or why it was dropped, in words.
+        means: Mean of each part; a missing cell takes it.
+        scales: Divisor of each part.
+        categories: The categories that have a part of their own, most frequent first.
+        date_format: The `strptime` format of dates written as text, or "" for true dates.
+        parts: Names of the parts, in the order of the array's columns.
+    """
+
+    name: str
+    kind: str
+    missing: int = 0
+    detail: str = ""
+    means: list[float] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
+    date_format: str = ""
+    parts: list[str] = field(default_factory=list)
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Numbers, categories and dates of a table as centred, scaled float64 columns.
+
+    skrub's `Cleaner` finds the missing values, the numbers written as text and the format of dates. Then a
+    number is centred and divided by its standard deviation; a category becomes indicators that are centred and
+    divided by their joint standard deviation sqrt(sum_k p_k (1 - p_k)), so that a column counts the same in a
+    distance whatever number of categories it has; a date becomes its time and the sine and cosine of its month,
+    weekday and hour, where the span of the dates makes these vary. A missing cell takes the mean, and a column that
+    had missing cells gets an indicator. Categories beyond the most frequent ones share one part, and so do
+    categories that were not there at fit.
+
+    It takes data frames only. The fitted state is plain JSON (`to_json`, `from_json`); no code runs when it is read.
+
+    Args:
+        max_categories: Categories of a column that get a part of their own.
+
+    Attributes:
+        columns_: One `Column` for each column of the table, in its order.
+        feature_names_in_: Names of the table's columns.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"size": ["1", "2", "?", "3"], "colour": ["red", "blue", "red", "red"]})
+        >>> encoder = TableEncoder().fit(table)
+        >>> [column.kind for column in encoder.columns_]
+        ['number', 'category']
+        >>> encoder.transform(table).shape
+        (4, 4)
+    """
+
+    def __init__(self, max_categories: int = 30) -> None:
+        self.max_categories = max_categories
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+        """Find the kind of each column, and its means, scales and categories.
+
+        Args:
+            X: The table, n rows.
+            y: Ignored.
+
+        Raises:
+            InvalidInput: If X is no data frame, has no rows, has two columns of one name, an infinite number,
+                numbers mixed with text, or no column that varies.
+        """
+        frame = _checked_frame(X)
+        if self.max_categories < 1:
+            raise InvalidInput("max_categories must be at least 1", repr(self.max_categories))
+        cleaned, formats = _clean(frame)
+        self.columns_ = [self._fit_column(cleaned[name], formats.get(name, "")) for name in frame.columns]
+        self.feature_names_in_ = np.asarray(frame.columns, dtype=object)
+        self.n_features_in_ = len(self.columns_)
+        if all(column.kind == "dropped" for column in self.columns_):
+            raise InvalidInput("a table needs at least one feature column that varies", self._dropped_in_words())
+        return self
+
+    def transform(self, X: pd.DataFrame) -> Float[np.ndarray, "n d"]:
+        """Encode a table that has at least the columns seen at fit; further columns are not looked at.
+
+        Args:
+            X: The table, n rows.
+
+        Returns:
+            The encoded rows, (n, d), float64, finite.
+
+        Raises:
+            InvalidInput: If columns are missing, or a cell does not fit the kind of its column.
+        """
+        check_is_fitted(self, "columns_")
+        frame = _checked_frame(X)
+        absent = [column.name for column in self.columns_ if column.name not in frame.columns]
+        if absent:
+            raise InvalidInput(
+                f"the table must have the {len(self.columns_)} feature columns of the fit",
+                f"{len(absent)} missing: {_listed(absent)}",
+                "Give a table with the same columns",
+            )
+        blocks = [_encode(frame[column.name], column) for column in self.columns_ if column.kind != "dropped"]
+        return np.ascontiguousarray(np.concatenate(blocks, axis=1))
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Names of the array's columns: the column's name, or "name: part"."""
+        check_is_fitted(self, "columns_")
+        names = [f"{c.name}: {part}" if part else c.name for c in self.columns_ for part in c.parts]
+        return np.asarray(names, dtype=object)
+
+    def to_json(self) -> str:
+        """The fitted state as JSON text."""
+        check_is_fitted(self, "columns_")
+        columns = [asdict(column) for column in self.columns_]
+        return json.dumps({"format": _FORMAT, "max_categories": self.max_categories, "columns": columns})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Restore a fitted encoder from `to_json`'s text.
+
+        Raises:
+            InvalidFile: If the text is not such a state.
+        """
+        try:
+            state = json.loads(text)
+            columns = [Column(**column) for column in state["columns"]]
+            encoder = cls(int(state["max_categories"]))
+            sound = state["format"] == _FORMAT and columns and all(_is_sound(column) for column in columns)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InvalidFile("not the state of a table encoder", type(error).__name__) from None
+        if not sound:
+            raise InvalidFile("not the state of a table encoder", "fields of unequal length or of another format")
+        encoder.columns_ = columns
+        encoder.feature_names_in_ = np.asarray([column.name for column in columns], dtype=object)
+        encoder.n_features_in_ = len(columns)
+        return encoder
+
+    def _fit_column(self, cells: pd.Series, date_format: str) -> Column:
+        name, missing = str(cells.name), int(cells.isna().sum())
+        present = cells.dropna()
+        if len(present) == 0:
+            return Column(name, "dropped", missing, "no values")
+        if pd.api.types.is_datetime64_any_dtype(cells):
+            return _fit_dates(name, cells, date_format)
+        numbers = _numbers(cells)
+        if numbers is not None:
+            return _fit_numbers(name, numbers)
+        labels = _labels(present)
+        counts = labels.value_counts()
+        if len(counts) > 20 and len(counts) > 0.9 * len(present):
+            return Column(name, "dropped", missing, f"text with {len(counts)} distinct values in {len(present)} rows")
+        return _fit_categories(name, _labels(cells), [str(label) for label in counts.index[: self.max_categories]])
+
+    def _dropped_in_words(self) -> str:
+        return _listed([f"{c.name!r} ({c.detail})" for c in self.columns_]) or "no columns"
+
+
+def _checked_frame(X: object) -> pd.DataFrame:
+    if not isinstance(X, pd.DataFrame):
+        raise InvalidInput("TableEncoder takes a pandas DataFrame", type(X).__name__)
+    if len(X) == 0:
+        raise InvalidInput("a table needs rows", "none")
+    frame = X.rename(columns=str)
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if len(twice):
+        raise InvalidInput("each column needs a name of its own", f"twice: {_listed(list(twice))}", "Rename one")
+    return frame
+
+
+def _clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The table with missing values marked and dates parsed, and the formats of dates that were text."""
+    for name in frame.columns:
+        nested = frame[name].map(lambda cell: isinstance(cell, (list, dict, tuple, set, bytes, np.ndarray)))
+        if nested.any():
+            raise InvalidInput(f"column {name!r} must hold numbers, text or dates", "nested or binary cells")
+    cleaner = Cleaner(drop_null_fraction=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # skrub warns of ambiguous dates; their format is stored and shown
+        cleaned = cleaner.fit_transform(frame.apply(_mark_missing))
+    steps = [(name, step) for name, steps in cleaner.all_processing_steps_.items() for step in steps]
+    return cleaned, {name: step.format_ or "" for name, step in steps if isinstance(step, ToDatetime)}
+
+
+def _mark_missing(cells: pd.Series) -> pd.Series:
+    """Text that stands for a missing value becomes one; other text loses its outer blanks."""
+    if not (pd.api.types.is_string_dtype(cells) or pd.api.types.is_object_dtype(cells)):
+        return cells
+    stripped = cells.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+    return stripped.where(~stripped.isin(_MISSING), None)
+
+
+def _numbers(cells: pd.Series) -> pd.Series | None:
+    """The cells as float64, or None where they are text."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        return None
+    if pd.api.types.is_timedelta64_dtype(cells):
+        return cells.dt.total_seconds().astype(np.float64)
+    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
+        return _to_float(cells)
+    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
+    text = numbers.isna() & cells.notna()
+    if not text.any():
+        return numbers
+    share = 1 - text.sum() / cells.notna().sum()
+    if share >= 0.8 and numbers.nunique() > 10:
+        raise _text_among_numbers(cells, text)
+    return None
+
+
+def _to_float(cells: pd.Series) -> pd.Series:
+    return pd.Series(cells.to_numpy(np.float64, na_value=np.nan), index=cells.index, name=cells.name)
+
+
+def _text_among_numbers(cells: pd.Series, text: pd.Series) -> InvalidInput:
+    row = int(np.flatnonzero(text.to_numpy())[0])
+    return InvalidInput(
+        f"column {cells.name!r} must hold numbers",
+        f"text in {int(text.sum())} of {len(cells)} rows, the first is {_shown(cells.iloc[row])} in row {row + 1}",
+        "Correct these cells or leave them empty",
+    )
+
+
+def _fit_numbers(name: str, numbers: pd.Series) -> Column:
+    values = _finite(numbers)
+    missing = np.isnan(values)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low == high and not bool(missing.any()):
+        return Column(name, "dropped", 0, f"constant {low:g}")
+    blocks, parts = [values], [""]
+    if missing.any():
+        blocks, parts = [values, missing.astype(np.float64)], ["", "missing"]
+    detail = f"{low:.4g} to {high:.4g}, mean {np.nanmean(values):.4g}"
+    return _scaled(Column(name, "number", int(missing.sum()), detail, parts=parts), np.stack(blocks, axis=1))
+
+
+def _fit_categories(name: str, labels: pd.Series, categories: list[str]) -> Column:
+    missing = int(labels.isna().sum())
+    distinct = labels.nunique()
+    if distinct == 1 and not missing:
+        return Column(name, "dropped", 0, f"constant {_shown(labels.iloc[0])}")
+    parts = [*categories, "other"] + (["missing"] if missing else [])
+    column = Column(name, "category", missing, f"{distinct} categories", categories=categories, parts=parts)
+    indicators = _indicators(labels, column)
+    means = indicators.mean(axis=0)
+    spread = float(np.sqrt((means * (1 - means)).sum()))
+    return _with(column, means, np.full(len(means), spread))
+
+
+def _fit_dates(name: str, dates: pd.Series, date_format: str) -> Column:
+    moments = _naive(dates)
+    days = (moments.max() - moments.min()).total_seconds() / _DAY
+    missing = int(moments.isna().sum())
+    if days == 0 and not missing:
+        return Column(name, "dropped", 0, f"constant {moments.iloc[0]}")
+    timed = bool((moments.dropna() != moments.dropna().dt.normalize()).any())
+    cycles = [part for part, (_, span) in _CYCLES.items() if days >= span and (part != "hour" or timed)]
+    parts = ["time"] + [f"{wave} of {part}" for part in cycles for wave in ("sine", "cosine")]
+    parts += ["missing"] if missing else []
+    detail = f"{moments.min():%Y-%m-%d} to {moments.max():%Y-%m-%d}"
+    column = Column(name, "date", missing, detail, date_format=date_format, parts=parts)
+    return _scaled(column, _date_parts(moments, column))
+
+
+def _scaled(column: Column, values: Float[np.ndarray, "n parts"]) -> Column:
+    with np.errstate(over="ignore", invalid="ignore"):
+        means, scales = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    if not (np.isfinite(means).all() and np.isfinite(scales).all()):
+        raise InvalidInput(f"column {column.name!r} must have a finite mean and spread", "numbers too large to square")
+    return _with(column, means, np.where(scales > 0, scales, 1.0))
+
+
+def _with(column: Column, means: np.ndarray, scales: np.ndarray) -> Column:
+    return replace(column, means=[float(m) for m in means], scales=[float(s) for s in scales])
+
+
+def _encode(cells: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
+    if column.kind == "number":
+        values = _finite(_as_numbers(cells))
+        blocks = [values] + ([np.isnan(values).astype(np.float64)] if len(column.parts) == 2 else [])
+        raw = np.stack(blocks, axis=1)
+    elif column.kind == "category":
+        raw = _indicators(_labels(_mark_missing(cells)), column)
+    else:
+        raw = _date_parts(_as_dates(cells, column), column)
+    means, scales = np.asarray(column.means), np.asarray(column.scales)
+    return (np.where(np.isnan(raw), means, raw) - means) / scales
+
+
+def _as_numbers(cells: pd.Series) -> pd.Series:
+    if pd.api.types.is_timedelta64_dtype(cells):
+        return cells.dt.total_seconds()
+    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
+        return _to_float(cells)
+    marked = _mark_missing(cells)
+    numbers = pd.to_numeric(marked.astype(object), errors="coerce").astype(np.float64)
+    text = numbers.isna() & marked.notna()
+    if text.any():
+        raise _text_among_numbers(cells, text)
+    return numbers
+
+
+def _as_dates(cells: pd.Series, column: Column) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return _naive(cells)
+    cells = _mark_missing(cells)
+    dates = pd.to_datetime(cells, format=column.date_format or None, errors="coerce", utc=True)
+    wrong = dates.isna() & cells.notna()
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.to_numpy())[0])
+        like = f" like {column.date_format}" if column.date_format else ""
+        raise InvalidInput(
+            f"column {column.name!r} must hold dates{like}", f"{_shown(cells.iloc[row])} in row {row + 1}"
+        )
+    return _naive(dates)
+
+
+def _naive(dates: pd.Series) -> pd.Series:
+    return pd.to_datetime(dates, utc=True).dt.tz_localize(None)
+
+
+def _date_parts(moments: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
+    days = (moments - pd.Timestamp("1970-01-01")).dt.total_seconds().to_numpy(np.float64) / _DAY
+    raw = {
+        "month": moments.dt.month.to_numpy(np.float64) - 1,
+        "weekday": moments.dt.weekday.to_numpy(np.float64),
+        "hour": (days - np.floor(days)) * 24,
+    }
+    values = {"time": days, "missing": np.isnan(days).astype(np.float64)}
+    for part, (period, _) in _CYCLES.items():
+        values[f"sine of {part}"] = np.sin(2 * np.pi * raw[part] / period)
+        values[f"cosine of {part}"] = np.cos(2 * np.pi * raw[part] / period)
+    return np.stack([values[part] for part in column.parts], axis=1)
+
+
+def _indicators(labels: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
+    position = {category: index for index, category in enumerate(column.categories)}
+    other = len(position)
+    where = np.array([other if pd.isna(label) else position.get(label, other) for label in labels])
+    missing = labels.isna().to_numpy()
+    indicators = np.zeros((len(labels), len(column.parts)))
+    indicators[np.arange(len(labels)), where] = 1.0
+    if column.parts[-1] == "missing" and len(column.parts) == other + 2:
+        indicators[missing] = 0.0
+        indicators[missing, -1] = 1.0
+    else:
+        indicators[missing] = np.nan
+    return indicators
+
+
+def _labels(cells: pd.Series) -> pd.Series:
+    return cells.map(str, na_action="ignore").astype(object)
+
+
+def _finite(numbers: pd.Series) -> Float[np.ndarray, " n"]:
+    values = numbers.to_numpy(np.float64)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        raise InvalidInput(
+            f"column {numbers.name!r} must hold finite numbers",
+            f"infinity in {len(infinite)} of {len(values)} rows, the first is row {int(infinite[0]) + 1}",
+            "Correct these cells or leave them empty",
+        )
+    return values
+
+
+def _is_sound(column: Column) -> bool:
+    lists: list[tuple[Any, type]] = [(column.means, float), (column.scales, float), (column.categories, str)]
+    typed = all(isinstance(values, list) and all(isinstance(v, kind) for v in values) for values, kind in lists)
+    sizes = len(column.means) == len(column.scales) == len(column.parts)
+    return typed and sizes and column.kind in {"number", "category", "date", "dropped"}
+
+
+def _listed(names: list[Any]) -> str:
+    shown = ", ".join(str(name) for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+def _shown(cell: object) -> str:
+    text = repr(str(cell))
+    return text if len(text) <= 40 else f"{text[:37]}...'"
