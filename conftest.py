@@ -12,8 +12,8 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
+from hypothesis import HealthCheck, settings  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 
 class _NumbaModules(MetaPathFinder):
@@ -27,8 +27,8 @@ class _NumbaModules(MetaPathFinder):
         return None
 
 
-# Every annotation of widenet is checked at each call. An int is welcome where a float is asked, as PEP 484 has it.
-install_import_hook("widenet", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+# Every annotation of widenet is checked at each call.
+install_import_hook("widenet", "checked_annotations.checked")
 sys.meta_path.insert(0, _NumbaModules())
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -1,3 +1,167 @@
 """Infinitely wide networks as kernels, and wide networks made cheap. For PyTorch and scikit-learn."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from widenet.architectures import (
+        GELU,
+        RBF,
+        Abs,
+        AbsLinear,
+        Concat,
+        Cosine,
+        Dense,
+        Elementwise,
+        Erf,
+        GaussianBump,
+        Identity,
+        Layer,
+        LayerNorm,
+        LeakyReLU,
+        Polynomial,
+        ReLU,
+        Sine,
+        freeze,
+        fully_connected,
+        sigmoid_like,
+    )
+    from widenet.errors import (
+        FingerprintMismatch,
+        InvalidArchitecture,
+        InvalidFile,
+        InvalidInput,
+        MemoryLimitExceeded,
+        NotPositiveDefinite,
+        WidenetError,
+    )
+    from widenet.estimators.classifier import KernelClassifier
+    from widenet.estimators.regressor import KernelRegressor
+    from widenet.estimators.table_encoder import TableEncoder
+    from widenet.kernels.base import Kernel
+    from widenet.kernels.dot_product import (
+        ArcCosine,
+        Linear,
+        Zonal,
+    )
+    from widenet.kernels.neural import (
+        NNGP,
+        NTK,
+    )
+    from widenet.kernels.stationary import (
+        GammaExponential,
+        Gaussian,
+        Laplace,
+        Matern,
+    )
+    from widenet.kernels.wrappers import (
+        Homogeneous,
+        Normalized,
+    )
+    from widenet.linalg.kernel_matrix import KernelMatrix
+    from widenet.solvers.auto import Auto
+    from widenet.solvers.base import (
+        Solution,
+        Solver,
+    )
+    from widenet.solvers.cholesky import Cholesky
+    from widenet.solvers.spectral import Spectral
+    from widenet.theory.matching import match_laplace
+    from widenet.theory.spectrum import zonal_spectrum
+
 __version__ = "0.1.0"
+
+# Each public name and the module that holds it. A name is imported when it is first asked for (PEP 562): torch, SciPy
+# and Numba take seconds to load, and `import widenet`, `widenet --help` and a reader of one error need none of them.
+_HOMES = {
+    "widenet.architectures": (
+        "GELU RBF Abs AbsLinear Concat Cosine Dense Elementwise Erf GaussianBump Identity Layer LayerNorm "
+        "LeakyReLU Polynomial ReLU Sine freeze fully_connected sigmoid_like "
+    ),
+    "widenet.errors": (
+        "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
+        "NotPositiveDefinite WidenetError "
+    ),
+    "widenet.estimators.classifier": "KernelClassifier",
+    "widenet.estimators.regressor": "KernelRegressor",
+    "widenet.estimators.table_encoder": "TableEncoder",
+    "widenet.kernels.base": "Kernel",
+    "widenet.kernels.dot_product": "ArcCosine Linear Zonal",
+    "widenet.kernels.neural": "NNGP NTK",
+    "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
+    "widenet.kernels.wrappers": "Homogeneous Normalized",
+    "widenet.linalg.kernel_matrix": "KernelMatrix",
+    "widenet.solvers.auto": "Auto",
+    "widenet.solvers.base": "Solution Solver",
+    "widenet.solvers.cholesky": "Cholesky",
+    "widenet.solvers.spectral": "Spectral",
+    "widenet.theory.matching": "match_laplace",
+    "widenet.theory.spectrum": "zonal_spectrum",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "GELU",
+    "NNGP",
+    "NTK",
+    "RBF",
+    "Abs",
+    "AbsLinear",
+    "ArcCosine",
+    "Auto",
+    "Cholesky",
+    "Concat",
+    "Cosine",
+    "Dense",
+    "Elementwise",
+    "Erf",
+    "FingerprintMismatch",
+    "GammaExponential",
+    "Gaussian",
+    "GaussianBump",
+    "Homogeneous",
+    "Identity",
+    "InvalidArchitecture",
+    "InvalidFile",
+    "InvalidInput",
+    "Kernel",
+    "KernelClassifier",
+    "KernelMatrix",
+    "KernelRegressor",
+    "Laplace",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "Matern",
+    "MemoryLimitExceeded",
+    "Normalized",
+    "NotPositiveDefinite",
+    "Polynomial",
+    "ReLU",
+    "Sine",
+    "Solution",
+    "Solver",
+    "Spectral",
+    "TableEncoder",
+    "WidenetError",
+    "Zonal",
+    "__version__",
+    "freeze",
+    "fully_connected",
+    "match_laplace",
+    "sigmoid_like",
+    "zonal_spectrum",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'widenet' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
