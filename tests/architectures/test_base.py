@@ -46,22 +46,22 @@ def test_chains_do_not_commute():
 
 
 def test_powers():
-    assert A**0 == Identity()
+    assert Identity() == A**0
     assert A**1 == A
-    assert A**3 == Repeat(A, 3)
-    assert (A**2) ** 3 == Repeat(Repeat(A, 2), 3)
+    assert Repeat(A, 3) == A**3
+    assert Repeat(Repeat(A, 2), 3) == (A**2) ** 3
 
 
 def test_a_scale_comes_after_what_it_scales():
-    assert 2 * A == A >> Scale(2.0)
+    assert A >> Scale(2.0) == 2 * A
     assert np.float64(0.5) * (A + B) == Serial((BranchSum((A, B)), Scale(0.5)))
 
 
 def test_precedence_is_power_scale_sum_chain():
     assert Identity() + B >> A == (Identity() + B) >> A
     assert A >> B**2 == A >> (B**2)
-    assert 2.0 * A**2 == Repeat(A, 2) >> Scale(2.0)
-    assert 2.0 * A + B == BranchSum((A >> Scale(2.0), B))
+    assert Repeat(A, 2) >> Scale(2.0) == 2.0 * A**2
+    assert BranchSum((A >> Scale(2.0), B)) == 2.0 * A + B
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,22 @@ def add_independent(parts: Sequence[Moments]) -> Moments:
     )
 
 
-def pair_moments(X: Tensor, Y: Tensor, tangent: bool) -> Moments:
-    """Moments of all pairs of two sets of points (n, channels), (m, channels), as means over channels."""
+def pair_moments(X: Tensor, Y: Tensor, tangent: bool, *, same: bool = False) -> Moments:
+    """Moments of all pairs of two sets of points, as means over channels.
+
+    Args:
+        X: Points, (n, channels).
+        Y: Points, (m, channels).
+        tangent: Whether the tangent kernel is asked for.
+        same: Whether Y is X; the moments are then exactly symmetric, and each point is no way apart from itself.
+    """
     channels = X.shape[1]
     x, y = X.square().sum(1)[:, None], Y.square().sum(1)[None, :]
     size, cross = (x * y).sqrt(), X @ Y.T
+    if same:
+        # A matrix product adds in another order on either side of the diagonal.
+        itself = torch.eye(len(X), dtype=torch.bool, device=X.device)
+        cross = torch.where(itself, size, (cross + cross.T) / 2)
     apart = _from_directions(2 * (size - cross), X, Y, size, -1.0)
     together = _from_directions(2 * (size + cross), X, Y, size, 1.0)
     moments = Moments(x, y, apart, together, torch.zeros_like(apart) if tangent else None, channels)

@@ -39,7 +39,7 @@ class _NetworkKernel(Kernel):
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         # float64 inside: layer after layer, float32 moments would lose the angle of near pairs.
-        return self._read(pair_moments(X.double(), Y.double(), self._tangent)).to(X.dtype)
+        return self._read(pair_moments(X.double(), Y.double(), self._tangent, same=same)).to(X.dtype)
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self._read(aligned_moments(X.double(), self._tangent)).to(X.dtype)
