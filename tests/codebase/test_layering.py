@@ -44,8 +44,9 @@ def imports(tree: ast.Module) -> Iterator[Import]:
             for alias in node.names:
                 if (module, alias.name) == ("widenet", "__version__"):
                     continue
-                path = SOURCE.parent.joinpath(*module.split("."), f"{alias.name}.py")
-                yield Import(f"{module}.{alias.name}" if path.exists() else module, id(node) in inside, node.lineno)
+                path = SOURCE.parent.joinpath(*module.split("."), alias.name)
+                known = path.is_dir() or path.with_suffix(".py").exists()
+                yield Import(f"{module}.{alias.name}" if known else module, id(node) in inside, node.lineno)
 
 
 def complaints(module: str, tree: ast.Module) -> list[str]:
