@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import reduce, singledispatch
-from math import cos, exp, inf, pi
+from math import asin, cos, exp, inf, pi
 
 import numpy as np
 import torch
@@ -211,13 +211,11 @@ def _(layer: AbsLinear, state: _State) -> _State:
 
 @_advance.register
 def _(layer: Erf, state: _State) -> _State:
-    gain, size = layer.amplitude**2, 1 + 2 * layer.frequency**2 * state.variance
-
-    def moment(c: np.ndarray) -> np.ndarray:
-        return gain * 2 / pi * np.arcsin(2 * layer.frequency**2 * c / size) + layer.offset**2
-
-    derivative = gain * 4 / pi * layer.frequency**2 / np.sqrt(size**2 - (2 * layer.frequency**2 * state.cross) ** 2)
-    return _activated(state, float(moment(np.array(state.variance))), moment(state.cross), derivative)
+    gain, rate = layer.amplitude**2 * 2 / pi, 2 * layer.frequency**2
+    size, offset = 1 + rate * state.variance, layer.offset**2
+    own = gain * asin(rate * state.variance / size) + offset
+    cross = gain * np.arcsin(rate * state.cross / size) + offset
+    return _activated(state, own, cross, gain * rate / np.sqrt(size**2 - (rate * state.cross) ** 2))
 
 
 @_advance.register

@@ -97,6 +97,6 @@ def _affine_fit(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, n
     best = int(np.argmin([loss(point) for point in grid]))
     bracket = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
     found = minimize_scalar(loss, bounds=bracket, method="bounded", options={"xatol": 1e-10})
-    log_rate = float(found["x"])
+    log_rate = float(found.x)  # pyright: ignore[reportAttributeAccessIssue]
     weights, residual = fit(log_rate)
     return float(np.exp(log_rate)), weights, residual

@@ -13,7 +13,7 @@ _ALIAS = 1e-15  # what the next period of coefficients may add to one, relative
 _LEAST, _MOST = 2**13, 2**18  # coefficients
 _LEVELS = 9  # partial sums in the extrapolation, each with sqrt(2) times the terms of the one before
 _LARGEST = 1e150  # of values on a circle; their squares must not overflow
-_ROUNDING = 4 * np.finfo(np.float64).eps
+_ROUNDING = 16 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,10 @@ def series_eigenvalues(profile: SphereProfile, k_max: int) -> tuple[np.ndarray, 
     values, errors = np.zeros(k_max + 1), np.zeros(k_max + 1)
     for k in range(k_max + 1):
         parts = weights * series.coefficients[k : k + 2 * terms : 2]
-        rounding = np.sqrt(np.sum((weights * series.noise[k : k + 2 * terms : 2]) ** 2))
+        # Added, not in quadrature: the rounding of neighbouring coefficients comes from the same points.
+        rounding = np.sum(weights * series.noise[k : k + 2 * terms : 2])
         values[k], tail = _sum_with_tail(parts)
-        errors[k] = tail + rounding + 4 * _ROUNDING * abs(values[k])
+        errors[k] = 10 * tail + rounding + (1 + k / 16) * _ROUNDING * abs(values[k])
         weights *= (k + 2 * steps + 1) / (2 * (k + steps + half))
     return values, errors
 

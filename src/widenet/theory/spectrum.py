@@ -156,7 +156,8 @@ def _quadrature_eigenvalues(profile: SphereProfile, k_max: int) -> tuple[np.ndar
         count *= 2
         finer, rounding = _rule(profile, k_max, count)
         change = np.abs(finer - values)
-        if np.all(change <= 10 * rounding) or 2 * count > _MOST_NODES:
+        floor = 4 * _EPS * np.max(np.abs(finer))
+        if np.all(change <= 10 * rounding + floor) or 2 * count > _MOST_NODES:
             return finer, change + rounding
         values = finer
 
@@ -175,7 +176,7 @@ def _rule(profile: SphereProfile, k_max: int, count: int) -> tuple[np.ndarray, n
     for k, polynomial in enumerate(_gegenbauer(np.cos(theta), d, k_max)):
         parts = density * polynomial
         values[k] = parts.sum()
-        rounding[k] = 4 * _EPS * np.sqrt(np.sum(parts**2)) + _EPS * abs(values[k])
+        rounding[k] = 12 * _EPS * np.sqrt(np.sum(parts**2)) + 4 * _EPS * abs(values[k])
     return values, rounding
 
 
