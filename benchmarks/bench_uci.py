@@ -25,6 +25,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.svm import SVC
 
+from widenet.estimators import KernelClassifier
+
 FOLDS = 4
 BOOSTING_ITERATIONS = (25, 50, 100, 200)
 
@@ -42,6 +44,16 @@ def tune(data: Set, candidates: list[Callable[[], Any]]) -> Callable[[], Any]:
         model = make().fit(data["X"][train], data["y"][train])
         scores.append((model.score(data["X"][test], data["y"][test]), -abs(index - middle), index))
     return candidates[max(scores)[2]]
+
+
+def default(data: Set) -> Callable[[], Any]:
+    """The default classifier."""
+    return KernelClassifier
+
+
+def best_alone(data: Set) -> Callable[[], Any]:
+    """The classifier that takes the best kernel alone instead of a mean of the best."""
+    return lambda: KernelClassifier(combine=1)
 
 
 def forest(data: Set) -> Callable[[], Any]:
@@ -81,7 +93,13 @@ def _booster(rate: float, leaves: int, rows: int, iterations: int) -> HistGradie
     )
 
 
-METHODS: dict[str, Method] = {"forest": forest, "rbf-svm": rbf_svm, "boosting": boosting}
+METHODS: dict[str, Method] = {
+    "widenet": default,
+    "widenet-single": best_alone,
+    "forest": forest,
+    "rbf-svm": rbf_svm,
+    "boosting": boosting,
+}
 
 
 def score_folds(data: Set, method: Method) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """scikit-learn estimators on kernels of wide networks."""
 
 from widenet.estimators.classifier import KernelClassifier
+from widenet.estimators.gaussian_process import GaussianProcess
 from widenet.estimators.regressor import KernelRegressor
 
-__all__ = ["KernelClassifier", "KernelRegressor"]
+__all__ = ["GaussianProcess", "KernelClassifier", "KernelRegressor"]

@@ -1,4 +1,4 @@
-"""Leave-one-out predictions of kernel ridge in closed form, for a whole path of ridges."""
+"""Leave-one-out predictions of kernel ridge in closed form, for a whole path of ridges or from one Cholesky factor."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
+
+from widenet.solvers.cholesky import CholeskyFactor
+
+_LEAST = 1e-12  # smallest part of a row that counts as left to the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +19,7 @@ class LeaveOneOut:
     With weights w, D = diag(sqrt(w)) and D K D = Q diag(lambda) Q^T, the residual of row i at the absolute ridge r is
     e_i = r (M^-1 D y)_i / sqrt(w_i), M = D K D + r I, and the leverage is h_i = 1 - r (M^-1)_ii. Leaving out
     one unit of the weight of a row (the whole row where w_i <= 1) gives the error e_i / (1 - h_i / max(w_i, 1)):
-    a row of weight 2 counts as the same row given twice.
+    a row of weight 2 counts as the same row given twice, so weights and repetitions choose the same model.
 
     Attributes:
         values: Eigenvalues of D K D, (n,).
@@ -34,12 +38,11 @@ class LeaveOneOut:
 
     @classmethod
     def of(cls, K: Float[ndarray, "n n"], weight: Float[ndarray, "n"]) -> "LeaveOneOut":
-        """Decompose D K D; cost 9 n^3 flops."""
+        """Decompose D K D in float64; cost 9 n^3 flops."""
         root = np.sqrt(weight)
         level = float(weight @ np.diagonal(K) / weight.sum())
-        values, vectors = scipy.linalg.eigh(
-            root[:, None] * K * root, driver="evd", check_finite=False, overwrite_a=True
-        )
+        weighted = root[:, None] * np.asarray(K, dtype=np.float64) * root
+        values, vectors = scipy.linalg.eigh(weighted, driver="evd", check_finite=False, overwrite_a=True)
         return cls(np.maximum(values, 0.0), vectors, weight, level)
 
     def predictions(self, y: Float[ndarray, "n t"], ridges: Float[ndarray, "r"]) -> Float[ndarray, "r n t"]:
@@ -49,14 +52,30 @@ class LeaveOneOut:
             y: Centred targets, (n, t).
             ridges: Positive ridges over the mean diagonal, (r,).
         """
+        n, outputs = y.shape
         root = np.sqrt(self.weight)[:, None]
-        projected = self.vectors.T @ (root * y)
-        squares = np.square(self.vectors)
-        result = np.empty((len(ridges), *y.shape))
-        for index, ridge in enumerate(ridges * self.level):
-            inverse = 1.0 / (self.values + ridge)
-            residual = ridge * (self.vectors @ (inverse[:, None] * projected)) / root
-            leverage = 1.0 - ridge * (squares @ inverse)
-            kept = 1.0 - leverage / np.maximum(self.weight, 1.0)
-            result[index] = y - residual / np.maximum(kept, np.finfo(y.dtype).eps)[:, None]
-        return result
+        absolute = ridges * self.level
+        inverse = absolute / (self.values[:, None] + absolute)
+        spectral = inverse[:, :, None] * (self.vectors.T @ (root * y))[:, None, :]
+        residual = (self.vectors @ spectral.reshape(n, -1)).reshape(n, len(ridges), outputs) / root[:, :, None]
+        leverage = 1.0 - np.square(self.vectors) @ inverse
+        kept = np.maximum(1.0 - leverage / np.maximum(self.weight, 1.0)[:, None], _LEAST)
+        return np.moveaxis(y[:, None, :] - residual / kept[:, :, None], 1, 0)
+
+
+def factor_predictions(
+    factor: CholeskyFactor, dual: Float[ndarray, "n t"], y: Float[ndarray, "n t"], weight: Float[ndarray, "n"]
+) -> Float[ndarray, "n t"]:
+    """Prediction of each row from the others at the ridge of a Cholesky factor; n^3 / 3 more flops.
+
+    Args:
+        factor: Factor of K + N, N = ridge diag(1 / w).
+        dual: Coefficients (K + N)^-1 y.
+        y: Centred targets.
+        weight: w.
+    """
+    noise = factor.noise.numpy()
+    residual = noise[:, None] * dual
+    leverage = 1.0 - noise * np.asarray(factor.inverse_diagonal())
+    kept = np.maximum(1.0 - leverage / np.maximum(weight, 1.0), _LEAST)
+    return y - residual / kept[:, None]

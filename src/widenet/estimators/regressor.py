@@ -6,13 +6,56 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelChoice, KernelEstimator
-from widenet.estimators.selection import SQUARED_ERROR
-from widenet.solvers.base import Solver
+from widenet.estimators._base import KernelChoice, KernelEstimator, working_dtype
+from widenet.estimators.selection import check_gram
+from widenet.solvers.base import Solution, Solver
 
 
 class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
-    """Kernel ridge regression f(x) = mean + sum_i K(x, x_i) a_i with (K + ridge I) a = y - mean."""
+    """Kernel ridge regression: f(x) = m + sum_i K(x, x_i) a_i with (K + r W^-1) a = y - m.
+
+    m is the weighted mean of the targets, W the diagonal matrix of the sample weights and r the ridge.
+
+    With `kernel="auto"` the kernel is chosen by leave-one-out squared error in closed form. (1) NTKs of depth 1 to 5
+    without bias and with two sizes of it, NNGPs of depth 0 to 5, and Laplace, gamma-exponential and Gaussian kernels
+    over a range of scales are each scored at 19 ridges by one eigen-decomposition, on all rows up to 250
+    and beyond on the larger of 250 and n / 4 rows (at most 1,000), evenly spread over the sorted target. (2) The `combine`
+    best ones, as far as they are within a standard error of the best, are averaged, each divided by its mean diagonal:
+    a mean of kernels is a kernel.
+    (3) Its ridge is chosen by a decomposition of all rows, or of 1,500 where there are more. (4) One Cholesky
+    factor of all rows gives the coefficients. A sample weight of 2 counts as a row given twice in all of it.
+
+    Up to 2,000 rows the Gram matrix is float64; beyond it is float32, the solution is refined until it solves the float64
+    system, and where float32 cannot factor the matrix it is formed again in float64 (`solution_.how` says).
+
+    Args:
+        kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
+        ridge: "auto" (by leave-one-out error) or a number of at least 0.
+        ridge_scale: "relative" (times the mean diagonal of the Gram matrix) or "absolute".
+        solver: "auto" or a `Solver`, whose `ridge_scale` is then the one that counts for solving.
+        standardize: Whether features are brought to mean 0 and variance 1 first.
+        combine: How many of the best kernels are averaged; 1 takes the best alone.
+
+    Attributes:
+        kernel_: The kernel of the rows that `scaler_.transform` gives. With "auto" these rows have, besides,
+            a mean squared norm of 1.
+        ridge_: The relative ridge.
+        selection_: The table of the choice, best first; `pandas.DataFrame(model.selection_)` shows it.
+        dual_coef_: Coefficients a, (n, targets).
+        solution_: How well a solves the system.
+        scaler_, X_fit_, target_mean_, n_features_in_, feature_names_in_: What prediction needs.
+
+    References:
+        Jacot et al. 2018, arXiv 1806.07572; Geifman et al. 2020, arXiv 2007.01580.
+
+    Example:
+        >>> import numpy as np
+        >>> from widenet.kernels import Laplace
+        >>> X = np.linspace(0.0, 1.0, 20)[:, None]
+        >>> model = KernelRegressor(Laplace(2.0), ridge=1e-6).fit(X, np.sin(3 * X[:, 0]))
+        >>> model.predict([[0.5]]).round(3)
+        array([0.997])
+    """
 
     def __init__(
         self,
@@ -21,24 +64,55 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         ridge_scale: Literal["relative", "absolute"] = "relative",
         solver: Solver | Literal["auto"] = "auto",
         standardize: bool = True,
+        combine: int = 5,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
         self.ridge_scale = ridge_scale
         self.solver = solver
         self.standardize = standardize
+        self.combine = combine
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Choose kernel and ridge where they are "auto", and solve."""
+        """Choose kernel and ridge where they are "auto", and solve.
+
+        Args:
+            X: Rows, (n, d).
+            y: Targets, (n,) or (n, targets).
+            sample_weight: Weights of at least 0, (n,), or None for ones.
+
+        Raises:
+            InvalidInput: On gaps, text, one row, a constant target, or arguments out of range.
+            MemoryLimitExceeded: Where the Gram matrix cannot fit.
+            NotPositiveDefinite: Where the ridge is too small for the rounding of the kernel.
+        """
         X, y, weight = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)
         target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if (target == target[0]).all():
-            raise InvalidInput("a target to learn must vary", f"the constant {target[0]} in all {len(y)} rows")
-        self._fit_expansion(X, target, weight, SQUARED_ERROR)
+            raise InvalidInput("a target to learn must vary", f"{target[0, 0]:g} in all {len(y)} rows")
+        used = weight > 0
+        X, target, weight = X[used], target[used], weight[used]
+        dtype = working_dtype(len(X))
+        rows = self._scale_rows(X, weight)
+        self.target_mean_ = weight @ target / weight.sum()
+        target = target - self.target_mean_
+        self._choose(rows, target, weight)
+        self.X_fit_ = rows.astype(dtype)
+        self.solution_ = self._solve(rows, target, weight, dtype)
+        self.dual_coef_ = self.solution_.value
         self.single_target_ = np.ndim(y) == 1
         return self
 
+    def _solve(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray, dtype: type) -> Solution:
+        if isinstance(self.solver, str):
+            if self.solver != "auto":
+                raise InvalidInput("solver must be 'auto' or a Solver", repr(self.solver))
+            return self._factorise(X, weight, dtype).solve(target)
+        weights = None if (weight == 1).all() else weight
+        ridge = float(self.ridge) if not isinstance(self.ridge, str) else self.ridge_
+        return self.solver.solve(check_gram(self.kernel_, X.astype(dtype)), target, ridge, weights)
+
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, (m,) or (m, targets)."""
-        predicted = self._expansion(X) + self.target_mean_
+        predicted = self._expansion(X)
         return predicted[:, 0] if self.single_target_ else predicted

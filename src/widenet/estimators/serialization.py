@@ -1,0 +1,126 @@
+"""Kernels, architectures and solvers as JSON and back, by a registry of frozen dataclasses: nothing is evaluated."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from widenet import architectures as layers
+from widenet import kernels, solvers
+from widenet.errors import InvalidFile, InvalidInput, WidenetError
+
+_CLASSES = (
+    layers.Abs,
+    layers.AbsLinear,
+    layers.BranchSum,
+    layers.Concat,
+    layers.Cosine,
+    layers.Dense,
+    layers.Elementwise,
+    layers.Erf,
+    layers.GELU,
+    layers.GaussianBump,
+    layers.Identity,
+    layers.LayerNorm,
+    layers.LeakyReLU,
+    layers.Polynomial,
+    layers.RBF,
+    layers.ReLU,
+    layers.Repeat,
+    layers.Scale,
+    layers.Serial,
+    layers.Sine,
+    kernels.ArcCosine,
+    kernels.GammaExponential,
+    kernels.Gaussian,
+    kernels.Homogeneous,
+    kernels.Laplace,
+    kernels.Linear,
+    kernels.Matern,
+    kernels.NNGP,
+    kernels.NTK,
+    kernels.Normalized,
+    kernels.Product,
+    kernels.Scaled,
+    kernels.Sum,
+    kernels.Zonal,
+    solvers.Cholesky,
+    solvers.Spectral,
+)
+REGISTRY: dict[str, type] = {cls.__name__: cls for cls in _CLASSES}
+"""The classes that files may name."""
+
+_NAMES = (
+    "abs cos cosh erf exp exp2 expm1 log1p reciprocal sigmoid sin sinc sinh sqrt square tan tanh arctan atan".split()
+)
+_TORCH = "relu elu selu celu gelu silu mish softplus softsign leaky_relu hardtanh relu6 logsigmoid tanhshrink".split()
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    f"{prefix}.{name}": getattr(module, name)
+    for prefix, module, names in (
+        ("torch", torch, _NAMES),
+        ("torch.nn.functional", torch.nn.functional, _TORCH),
+        ("numpy", np, _NAMES),
+    )
+    for name in names
+    if name in dir(module)
+}
+"""Elementwise functions that files may name: no other function is ever looked up."""
+
+
+def to_json(value: Any) -> Any:
+    """A kernel, architecture, solver or plain value as what `json.dumps` takes.
+
+    Raises:
+        InvalidInput: On a class outside the registry or a function outside the named ones, such as a lambda.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [to_json(item) for item in value]
+    if REGISTRY.get(type(value).__name__) is type(value):
+        arguments = {name: to_json(getattr(value, name)) for name, _ in _parameters(type(value))}
+        return {"class": type(value).__name__, "arguments": arguments}
+    if callable(value):
+        for name, function in FUNCTIONS.items():
+            if function is value:
+                return {"function": name}
+    raise InvalidInput(
+        "only kernels of this package and elementwise functions of torch or numpy can be saved",
+        repr(value),
+        "Use one of them, torch.tanh for example, or keep the model in memory",
+    )
+
+
+def from_json(value: Any) -> Any:
+    """What `to_json` made, back; lists come back as tuples.
+
+    Raises:
+        InvalidFile: On a name outside the registry, or arguments that its class refuses.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    if isinstance(value, dict) and set(value) == {"function"} and value["function"] in FUNCTIONS:
+        return FUNCTIONS[value["function"]]
+    if isinstance(value, dict) and set(value) == {"class", "arguments"} and value["class"] in REGISTRY:
+        return _construct(REGISTRY[value["class"]], value["arguments"])
+    raise InvalidFile("a saved value must name a known class or function", repr(value)[:80])
+
+
+def _construct(cls: type, arguments: Any) -> Any:
+    if not isinstance(arguments, dict) or set(arguments) != {name for name, _ in _parameters(cls)}:
+        raise InvalidFile(f"{cls.__name__} must have its own arguments", repr(arguments)[:80])
+    decoded = {name: from_json(item) for name, item in arguments.items()}
+    several = [name for name, kind in _parameters(cls) if kind is inspect.Parameter.VAR_POSITIONAL]
+    try:
+        positional = [item for name in several for item in decoded.pop(name)]
+        return cls(*positional, **decoded)
+    except (WidenetError, TypeError, ValueError) as error:
+        raise InvalidFile(f"{cls.__name__} must have valid arguments", str(error)) from error
+
+
+def _parameters(cls: type) -> list[tuple[str, Any]]:
+    return [(name, p.kind) for name, p in inspect.signature(cls).parameters.items()]
