@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from widenet._arrays import Array, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.solvers.base import RidgeScale, Solution, Solver, read_gram
@@ -46,21 +48,27 @@ class Auto(Solver):
             None means half of the available memory.
 
     Example:
-        >>> Auto(memory_limit="1 GiB").decide(10_000, "float32").why
-        '1 ridge: one Cholesky factor in place of the Gram matrix of 381 MiB (two do not fit in 1 GiB)'
+        >>> Auto(memory_limit="500 MiB").decide(10_000, "float32").why
+        '1 ridge: one Cholesky factor in place of the Gram matrix of 381 MiB (two do not fit in 500 MiB)'
     """
 
     ridge_scale: RidgeScale = "relative"
     memory_limit: int | float | str | None = None
 
     def solve(self, K: Array, y: Array, ridge: float, weights: Array | None = None) -> Solution:
-        """Solve by the chosen solver; see `Solver.solve`. K is never overwritten: it belongs to the caller."""
+        """Solve by the chosen solver; see `Solver.solve`.
+
+        Raises:
+            MemoryLimitExceeded: Where the choice is to overwrite K, which belongs to the caller.
+        """
         matrix = read_gram(K)
-        outputs = 1 if len(y.shape) == 1 else y.shape[1]
-        solver = self.decide(len(matrix), str(matrix.dtype)[6:], outputs=outputs).solver
-        if isinstance(solver, Cholesky) and solver.overwrite:
-            solver = Cholesky(self.ridge_scale)
-        return solver.solve(K, y, ridge, weights)
+        outputs = 1 if np.ndim(y) == 1 else np.shape(y)[-1]
+        decision = self.decide(len(matrix), str(matrix.dtype)[6:], outputs=outputs)
+        if isinstance(decision.solver, Cholesky) and decision.solver.overwrite:
+            raise MemoryLimitExceeded(
+                "a second matrix for the Cholesky factor must fit", decision.why, "Call Cholesky(overwrite=True).solve"
+            )
+        return decision.solver.solve(K, y, ridge, weights)
 
     def decide(self, n: int, dtype: str, *, outputs: int = 1, ridges: int = 1, leave_one_out: bool = False) -> Decision:
         """The choice for a system, before any memory is taken.

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import get_lapack_funcs
 from torch import Tensor
 
 from widenet._arrays import Array
 from widenet.errors import InvalidInput, NotPositiveDefinite
 from widenet.solvers.base import RidgeScale, Solution, Solver, System, read_system, read_targets
+from widenet.solvers.factorisation import factorise
 from widenet.solvers.refinement import refine
 
 _TILE = 512  # rows and columns of a tile: its float64 copy, 2 MiB, stays in cache between its two uses
@@ -69,7 +69,7 @@ class Cholesky(Solver):
             pivot = int((system.diagonal + system.noise).argmin())
         else:
             matrix.diagonal().copy_(system.diagonal + system.noise)
-            pivot = _factorise(matrix)
+            pivot = factorise(matrix)
         if pivot is not None:
             _restore(matrix, system.diagonal)
             raise _not_positive_definite(matrix, system, pivot)
@@ -167,19 +167,6 @@ class CholeskyFactor:
         return result
 
 
-def _factorise(matrix: Tensor) -> int | None:
-    """Overwrite the lower triangle by its Cholesky factor; the index of the first bad pivot, or None."""
-    if matrix.device.type != "cpu":
-        factor, info = torch.linalg.cholesky_ex(matrix)
-        matrix.copy_(factor.tril_() + matrix.triu(1))
-        return int(info) - 1 if int(info) else None
-    # LAPACK reads columns first, so the lower triangle of the rows is the upper triangle of the transpose.
-    columns = matrix.numpy().T
-    (potrf,) = get_lapack_funcs(("potrf",), (columns,))
-    _, info = potrf(columns, lower=0, clean=0, overwrite_a=1)
-    return info - 1 if info else None
-
-
 def _restore(matrix: Tensor, diagonal: Tensor) -> None:
     """Write K back over a factor, from its strict upper triangle and its diagonal."""
     n = len(matrix)
@@ -194,18 +181,16 @@ def _restore(matrix: Tensor, diagonal: Tensor) -> None:
 def _not_positive_definite(matrix: Tensor, system: System, pivot: int) -> NotPositiveDefinite:
     """The error for a bad pivot, with the ridge that the rounding of this precision asks for."""
     n, scale = len(matrix), float(system.diagonal.abs().mean())
-    leading = matrix[: pivot + 1, : pivot + 1].to(torch.float64) if pivot < 4096 else None
-    lowest = None
-    if leading is not None:
-        leading.diagonal().add_(system.noise[: pivot + 1])
-        lowest = float(torch.linalg.eigvalsh(leading)[0])
-    largest = float(torch.linalg.vector_norm(matrix @ torch.full((n,), n**-0.5, dtype=matrix.dtype)))
-    need = system.ridge + max(0.0, -2 * (lowest or 0.0)) + 4 * math.sqrt(n) * torch.finfo(matrix.dtype).eps * largest
-    estimate = "" if lowest is None else f", smallest eigenvalue of its leading block about {lowest:.2g}"
+    lowest, estimate = 0.0, ""
+    if n <= _TILE:
+        lowest = float(torch.linalg.eigvalsh(matrix.to(torch.float64))[0])
+        estimate = f", smallest eigenvalue of K {lowest:.2g}"
+    largest = float(torch.linalg.vector_norm(matrix @ torch.full_like(matrix[0], n**-0.5)))
+    need = max(system.ridge, -2 * lowest) + 4 * math.sqrt(n) * torch.finfo(matrix.dtype).eps * largest
     relative = f" (relative {need / scale:.1g})" if scale > 0 else ""
     wider = " or compute K in float64" if matrix.dtype == torch.float32 else ""
     return NotPositiveDefinite(
         f"K + ridge I must be positive definite in {str(matrix.dtype)[6:]}",
         f"a pivot that is not positive at row {pivot} of {n}, absolute ridge {system.ridge:.3g}{estimate}",
-        f"A ridge of {need:.1g}{relative} should do; raise it{wider}",
+        f"Try a ridge of {need:.1g}{relative}{wider}",
     )
