@@ -71,8 +71,9 @@ def _half_distance(x, y, x_scale, y_scale):
 
 
 @_loop
-def repair_sines(S, X, Y, x_norms, y_norms, switches, same):
+def repair_sines(S, X, Y, norms, switches, same):
     """Recompute the sines of near duplicates and near antipodes from differences of the rows themselves."""
+    x_norms, y_norms = norms
     least, zero = S.dtype.type(_ANTIPODE), S.dtype.type(0)
     near, far = S.dtype.type(switches[0]), S.dtype.type(switches[1])
     for i in range(X.shape[0]):
@@ -94,7 +95,7 @@ def repair_sines(S, X, Y, x_norms, y_norms, switches, same):
 
 @_loop
 def _horner(t, sigma, acc, upper, lower):
-    """acc <- polynomial in t by four coefficients at a time, of the half that sigma says."""
+    """Write the polynomial in t of the half that sigma says to acc, four coefficients a pass."""
     zero = sigma.dtype.type(0)
     n = sigma.shape[0]
     a, b = upper[0], lower[0]
@@ -114,10 +115,12 @@ def _horner(t, sigma, acc, upper, lower):
 
 
 @_loop
-def _profile_row(sigma, value, v, t, coefficients, maps, roots):
-    """value <- k(sigma) = end + v q(t), with v = |sigma|^(1 / 2^roots) and t = (slope v - 1) / (pole v + 1)."""
+def _profile_row(sigma, value, scratch, profile):
+    """Write k(sigma) = end + v q(t) to value; v = |sigma|^(1 / 2^roots), t = (slope v - 1) / (pole v + 1)."""
+    coefficients, maps, roots = profile
     one, zero = sigma.dtype.type(1), sigma.dtype.type(0)
     n = sigma.shape[0]
+    v, t = scratch[0, :n], scratch[1, :n]
     for j in range(n):
         v[j] = abs(sigma[j])
     for _ in range(roots):
@@ -139,7 +142,7 @@ def _profile_row(sigma, value, v, t, coefficients, maps, roots):
 
 @_loop
 def evaluate_tile(S, profiles, x_weights, y_weights, same):
-    """S <- sum over terms of x_weight y_weight k(S), in double precision where S is 0: exact duplicates."""
+    """Replace sines by sums over terms of x_weight y_weight k; exact duplicates (sine 0) in double precision."""
     coefficients, maps, roots, at_duplicates = profiles
     zero = S.dtype.type(0)
     terms, columns = y_weights.shape
@@ -149,9 +152,9 @@ def evaluate_tile(S, profiles, x_weights, y_weights, same):
         start = i if same else 0
         n = columns - start
         row = S[i, start:columns]
-        total, value, v, t = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
+        total, value = work[0, :n], work[1, :n]
         for term in range(terms):
-            _profile_row(row, value, v, t, coefficients[term], maps[term], roots[term])
+            _profile_row(row, value, work[2:], (coefficients[term], maps[term], roots[term]))
             weight, others = S.dtype.type(x_weights[term, i]), weights[term, start:]
             if term == 0:
                 for j in range(n):

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from widenet.kernels import _fused
 from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners
-from widenet.kernels.profile import AngleProfile, NotSmooth
+from widenet.kernels.profile import AngleProfile, RoughFunctionError
 
 _TILE = 512
 _PART = 2**14  # near pairs a torch call
@@ -44,7 +44,7 @@ def common_norm(X: Tensor, Y: Tensor | None) -> float | None:
         norms = torch.linalg.vector_norm(points.detach(), dim=1, dtype=torch.float64)
         low, high = min(low, float(norms.min())), max(high, float(norms.max()))
     tolerance = 4 * torch.finfo(X.dtype).eps
-    return (low + high) / 2 if 0 < low and high - low <= tolerance * high else None
+    return (low + high) / 2 if low > 0 and high - low <= tolerance * high else None
 
 
 def angular_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
@@ -93,7 +93,7 @@ def _compiled(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> _Compiled |
     sums = [tuple(term.function for term in terms if term.degree == degree) for degree in degrees]
     try:
         profiles = tuple(AngleProfile.compile(_added(functions), dtype) for functions in sums)
-    except NotSmooth:
+    except RoughFunctionError:
         return None
     kind = np.float32 if dtype == torch.float32 else np.float64
     longest = max(len(half.coefficients) for profile in profiles for half in profile.halves)
@@ -159,7 +159,7 @@ def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor
     right = left if Y is None else _Rows.of(Y)
     result = new_matrix(len(X), len(X) if Y is None else len(Y), X)
     fill = _Tiles(compiled, left, right, result.numpy(), left is right)
-    tiles = tile_corners(*result.shape, _TILE, symmetric=Y is None)
+    tiles = tile_corners(len(left.rows), len(right.rows), _TILE, symmetric=Y is None)
     run_tiles(fill, tiles, threads=torch.get_num_threads())
     _fill_zero_rows(result, left, right, compiled.at_zero)
     return result
@@ -210,7 +210,7 @@ class _Tiles:
             tile.fill_diagonal_(0)
         if close > 0:
             norms = left.norms[rows], right.norms[columns]
-            _fused.repair_sines(sines, left.rows[rows].numpy(), right.rows[columns].numpy(), *norms, switches, same)
+            _fused.repair_sines(sines, left.rows[rows].numpy(), right.rows[columns].numpy(), norms, switches, same)
         return sines
 
     def _buffer(self) -> Tensor:
@@ -227,8 +227,8 @@ def _fill_zero_rows(result: Tensor, left: _Rows, right: _Rows, value: float) -> 
 def _plain_gram(terms: tuple[AngularTerm, ...], compiled: _Compiled | None, X: Tensor, Y: Tensor | None) -> Tensor:
     """The same by torch, on any device, and for functions that do not compile."""
 
-    def cross(left: Tensor, right: Tensor, *, same: bool) -> Tensor:
-        sines, x_norms, y_norms = _sines_between(left, right, same=same)
+    def cross(X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        sines, x_norms, y_norms = _sines_between(X, Y, same=same)
         block = torch.zeros_like(sines)
         if compiled is None:
             theta = 2 * torch.arcsin(sines.abs())
@@ -239,7 +239,7 @@ def _plain_gram(terms: tuple[AngularTerm, ...], compiled: _Compiled | None, X: T
             for degree, profile in zip(compiled.degrees, compiled.profiles, strict=True):
                 block += profile.of_sines(sines) * x_norms[:, None] ** degree * y_norms**degree
         at_zero = sum(term.at_zero for term in terms if term.degree == 0)
-        return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), at_zero).to(left.dtype)
+        return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), at_zero).to(X.dtype)
 
     return fill_blocks(cross, X, Y)
 
@@ -293,7 +293,7 @@ def _gradients(
     """Gradients of sum(upstream * K) in X and in Y, in double precision by blocks of rows."""
     compiled = _compiled(terms, torch.float64)
     if compiled is None:
-        raise NotSmooth("a gradient needs a function of the angle that compiles", "one that does not")
+        raise RoughFunctionError("a gradient needs a function of the angle that compiles", "one that does not")
     to_x, to_y = torch.zeros_like(X, dtype=torch.float64), torch.zeros_like(Y, dtype=torch.float64)
     rows = max(1, 2**22 // len(Y))
     for start in range(0, len(X), rows):

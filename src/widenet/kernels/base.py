@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from numbers import Real
 
@@ -69,9 +70,9 @@ class Kernel(ABC):
         """Terms in the angle that hold for these points: for points of any norm, else of their one norm."""
         if X.ndim != 2:
             return None
-        terms = self._angular(X.shape[1], None)
+        terms = _cached_terms(self, X.shape[1], None)
         if terms is None and (norm := common_norm(X, Y)) is not None:
-            terms = self._angular(X.shape[1], norm)
+            terms = _cached_terms(self, X.shape[1], norm)
         # A zero row has no angle to the others; only |x|^p |y|^p k_p with p > 0 is sure to be 0 there.
         if terms is not None and any(term.degree == 0 for term in terms):
             zero = any(bool((points.detach() == 0).all(1).any()) for points in (X, Y) if points is not None)
@@ -81,7 +82,7 @@ class Kernel(ABC):
     def _block(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         """`_cross`, by the angle profile where this kernel has one for points of any norm."""
         other = None if same else Y
-        angular = X.ndim == 2 and self._angular(X.shape[1], None) is not None
+        angular = X.ndim == 2 and _cached_terms(self, X.shape[1], None) is not None
         terms = self._angular_terms(X, other) if angular else None
         return self._cross(X, Y, same=same) if terms is None else angular_gram(terms, X, other)
 
@@ -136,6 +137,12 @@ def _require_kernels(owner: Kernel, *parts: Kernel) -> None:
     for part in parts:
         if not isinstance(part, Kernel):
             raise InvalidInput(f"{type(owner).__name__} takes kernels", repr(part))
+
+
+@lru_cache(maxsize=256)
+def _cached_terms(kernel: Kernel, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
+    # Profiles are compiled once a term object: an equal kernel gets the same objects again.
+    return kernel._angular(fan_in, norm)
 
 
 @dataclass(frozen=True)

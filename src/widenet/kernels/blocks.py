@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,14 +13,14 @@ from torch import Tensor
 
 _PAIRS = 2**18  # entries of one block: a few temporaries of it fit in the cache of one core
 
-_lock = threading.Lock()
-_pools: dict[int, ThreadPoolExecutor] = {}
 
-
+@runtime_checkable
 class Cross(Protocol):
     """The block function of a kernel: (n, ...), (m, ...) -> (n, m)."""
 
-    def __call__(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor: ...
+    def __call__(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        """Values of the pairs of a block; `same` says that Y is X."""
+        ...
 
 
 def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
@@ -92,19 +92,22 @@ def run_tiles(work: Callable[[tuple[int, int]], None], tiles: Sequence[tuple[int
         for tile in tiles:
             work(tile)
         return
-    queue = iter(tiles)
-    stop = threading.Event()
+    queue, turn, stop = iter(tiles), threading.Lock(), threading.Event()
+
+    def next_tile() -> tuple[int, int] | None:
+        with turn:
+            return None if stop.is_set() else next(queue, None)
 
     def worker() -> None:
-        with torch.no_grad():
-            while not stop.is_set() and (tile := _next(queue)) is not None:
-                try:
+        try:
+            with torch.no_grad():
+                while (tile := next_tile()) is not None:
                     work(tile)
-                except BaseException:
-                    stop.set()
-                    raise
+        finally:
+            stop.set()
 
-    futures = [_pool(threads).submit(worker) for _ in range(min(threads, len(tiles)))]
+    pool = _pools.of(threads)
+    futures = [pool.submit(worker) for _ in range(min(threads, len(tiles)))]
     try:
         wait(futures)
     finally:
@@ -114,35 +117,36 @@ def run_tiles(work: Callable[[tuple[int, int]], None], tiles: Sequence[tuple[int
         future.result()
 
 
-def _next(queue):
-    with _lock:
-        return next(queue, None)
+class _Pools:
+    """Thread pools by size, each started once; their threads run torch on one core each."""
 
+    def __init__(self) -> None:
+        self.forget()
 
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """The pool of this size, started once; its threads run torch, and so its matrix products, on one core each."""
-    with _lock:
-        if threads not in _pools:
-            ours = torch.get_num_threads()
-            ready = threading.Barrier(threads + 1)
+    def forget(self) -> None:
+        """Drop the pools without joining them: after a fork their threads exist in the parent only."""
+        self.lock, self.pools = threading.Lock(), dict[int, ThreadPoolExecutor]()
 
-            def single() -> None:
-                torch.set_num_threads(1)  # of this thread; the default of threads yet to start changes too
-                ready.wait()
+    def of(self, threads: int) -> ThreadPoolExecutor:
+        with self.lock:
+            if threads not in self.pools:
+                self.pools[threads] = self._start(threads)
+            return self.pools[threads]
 
-            pool = ThreadPoolExecutor(threads, thread_name_prefix="widenet", initializer=single)
-            for _ in range(threads):
-                pool.submit(int)
+    def _start(self, threads: int) -> ThreadPoolExecutor:
+        ours, ready = torch.get_num_threads(), threading.Barrier(threads + 1)
+
+        def use_one_core() -> None:
+            torch.set_num_threads(1)  # holds for this thread, and as the default of threads that torch has not met
             ready.wait()
-            torch.set_num_threads(ours)
-            _pools[threads] = pool
-        return _pools[threads]
+
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="widenet", initializer=use_one_core)
+        for _ in range(threads):
+            pool.submit(int)
+        ready.wait()
+        torch.set_num_threads(ours)
+        return pool
 
 
-def _forget_threads() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _pools.clear()
-
-
-os.register_at_fork(after_in_child=_forget_threads)
+_pools = _Pools()
+os.register_at_fork(after_in_child=_pools.forget)

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 import torch
@@ -18,15 +17,17 @@ AngleFunction = Callable[[Tensor], Tensor]
 _LARGEST = math.sqrt(0.5)  # sin(pi / 4), the largest sine of a half
 _POLES = (math.inf, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
 _TARGET = {torch.float32: 3e-8, torch.float64: 2e-15}
-_LIMIT = {torch.float32: 4e-7, torch.float64: 2e-13}
-_DEGREES = {torch.float32: (5, 9, 13, 17, 21, 25, 33), torch.float64: (13, 17, 21, 25, 29, 33, 41, 49, 57, 65)}
+_ROUNDED = {torch.float32: 2e-7, torch.float64: 5e-15}
+_LIMIT = {torch.float32: 8e-7, torch.float64: 2e-13}
+_COUNTS = {torch.float32: (5, 9, 13, 17, 21, 25, 33), torch.float64: (13, 17, 21, 25, 29, 33, 41, 49, 57, 65)}
+_PIECE = 2000
 # Rounding of a product of unit rows, and the error that it may leave in a value, both in units of eps / 2.
 # Largest of 4e6 random and image pairs in 20 to 784 dimensions: 7.
 _PRODUCT_ERROR = 7
 _AMPLIFIED = {torch.float32: 2.0, torch.float64: 50.0}
 
 
-class NotSmooth(WidenetError, ValueError):
+class RoughFunctionError(WidenetError, ValueError):
     """A function of the angle that no short polynomial follows."""
 
 
@@ -88,7 +89,7 @@ class AngleProfile:
             dtype: Working precision, torch.float32 or torch.float64.
 
         Raises:
-            NotSmooth: Where no degree up to 33 (float32) or 65 (float64) reaches the precision.
+            RoughFunctionError: Where 33 (float32) or 65 (float64) coefficients do not reach the precision.
 
         Cost:
             Some thousands of values of the function.
@@ -106,15 +107,15 @@ class AngleProfile:
         return self.slope_in_sines(sigma) * torch.where(torch.signbit(sigma), -0.5, 0.5) * cosine
 
     def of_sines(self, sigma: Tensor) -> Tensor:
-        """k of signed sines: sin(theta / 2) up to pi / 2, minus sin((pi - theta) / 2) above."""
+        """K of signed sines: sin(theta / 2) up to pi / 2, minus sin((pi - theta) / 2) above."""
         return torch.where(torch.signbit(sigma), self._value(1, sigma.abs()), self._value(0, sigma.abs()))
 
     def slope_in_sines(self, sigma: Tensor) -> Tensor:
-        """dk / d|sigma| of signed sines; infinite at 0 for kernels with a cusp there."""
+        """Dk / d|sigma| of signed sines; infinite at 0 for kernels with a cusp there."""
         return torch.where(torch.signbit(sigma), self._slope(1, sigma.abs()), self._slope(0, sigma.abs()))
 
     def slope_in_cosines(self, sigma: Tensor) -> Tensor:
-        """dk / dcos(theta) of signed sines; taken as 0 at 0 and at pi, where it may be infinite."""
+        """Dk / dcos(theta) of signed sines; taken as 0 at 0 and at pi, where it may be infinite."""
         sine = sigma.abs()
         slope = self.slope_in_sines(sigma) / (4 * torch.where(torch.signbit(sigma), sine, -sine))
         return torch.where(sine > 1e-37, slope, 0.0)
@@ -142,62 +143,81 @@ class AngleProfile:
 
 @lru_cache(maxsize=256)
 def _compile(function: AngleFunction, dtype: torch.dtype) -> AngleProfile:
-    grid = np.concatenate([np.geomspace(1e-12, _LARGEST, 1500), np.linspace(1e-4, _LARGEST, 1501)])
-    truth = [_values(function, index, grid) for index in (0, 1)]
-    ends = [float(_values(function, index, np.zeros(1))[0]) for index in (0, 1)]
-    size = max(np.abs(ends[0]), *(np.abs(t).max() for t in truth))
-    if not np.isfinite(size):
-        raise NotSmooth("a function of the angle must be finite on [0, pi]", f"a largest value of {size}")
     best: AngleProfile | None = None
     for roots in (0, 1, 2):
-        fits = [_fit(function, index, roots, dtype, (grid, truth[index], ends[index], size or 1.0)) for index in (0, 1)]
-        error = max(error for _, error in fits)
-        if best is None or error < best.error:
-            best = AngleProfile((fits[0][0], fits[1][0]), roots, error, dtype)
-        if error <= _LIMIT[dtype]:
-            return best
-    raise NotSmooth(
-        f"a function of the angle must be smooth enough for a polynomial of degree {_DEGREES[dtype][-1]}",
+        samples = [_Samples.of(function, index, roots, dtype) for index in (0, 1)]
+        size = max(np.abs(s.truth).max() for s in samples)
+        if not np.isfinite(size):
+            raise RoughFunctionError("a function of the angle must be finite on [0, pi]", f"a largest value of {size}")
+        fits = [_shortest(s, roots, dtype, size or 1.0) for s in samples]
+        profile = AngleProfile((fits[0][0], fits[1][0]), roots, max(error for _, error in fits), dtype)
+        if best is None or profile.error < best.error:
+            best = profile
+        if profile.error <= _LIMIT[dtype]:
+            return profile
+    raise RoughFunctionError(
+        f"a function of the angle must be smooth enough for {_COUNTS[dtype][-1]} coefficients",
         f"an error of {best.error:.1e} of its largest value",
     )
 
 
-def _fit(
-    function: AngleFunction,
-    index: int,
-    roots: int,
-    dtype: torch.dtype,
-    truth: tuple[np.ndarray, np.ndarray, float, float],
-) -> tuple[Half, float]:
-    """The shortest polynomial at the target precision, else the best one."""
-    grid, values, end, size = truth
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """A function of the angle on one half: at the nodes of all candidates and on the grid of the error, in one call."""
+
+    end: float
+    nodes: dict[tuple[int, float], np.ndarray]
+    grid: np.ndarray
+    truth: np.ndarray
+
+    @staticmethod
+    def of(function: AngleFunction, index: int, roots: int, dtype: torch.dtype) -> "_Samples":
+        grid = np.unique(np.concatenate([np.geomspace(1e-12, _LARGEST, 500), np.linspace(1e-4, _LARGEST, 801)]))
+        candidates = [(count, pole) for count in _COUNTS[dtype] for pole in _POLES]
+        sines = [_nodes(count, pole, roots)[1] ** (2**roots) for count, pole in candidates]
+        near = 2 * np.arcsin(np.minimum(np.concatenate([[0.0], grid, *sines]), _LARGEST))
+        theta = torch.from_numpy(math.pi - near if index else near)
+        with torch.no_grad():
+            # Short pieces: torch would wake every thread for longer ones, at many times the cost on a busy machine.
+            values = torch.cat([function(part).to(torch.float64) for part in theta.split(_PIECE)]).numpy()
+        at_nodes = np.split(values[1 + len(grid) :], np.cumsum([len(s) for s in sines])[:-1])
+        return _Samples(float(values[0]), dict(zip(candidates, at_nodes, strict=True)), grid, values[1 : 1 + len(grid)])
+
+
+def _nodes(count: int, pole: float, roots: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Chebyshev nodes t, their v, and the slope and inverse pole of the map from v to t."""
+    inverse = 1 / pole
+    slope = 2 / _LARGEST ** (0.5**roots) + inverse
+    t = np.cos((np.arange(count) + 0.5) * math.pi / count)
+    return t, (1 + t) / (slope - t * inverse), slope, inverse
+
+
+def _shortest(samples: _Samples, roots: int, dtype: torch.dtype, size: float) -> tuple[Half, float]:
+    """The shortest polynomial at the target precision, else the best one; with its error in `dtype`."""
     best, least = None, math.inf
-    for degree, pole in product(_DEGREES[dtype], _POLES):
-        half = _interpolate(function, index, roots, degree, pole, end)
-        error = np.abs(_evaluate(half, roots, grid, np.float64) - values).max() / size
-        if best is None or error < 0.5 * least:
+    v_grid = samples.grid ** (0.5**roots)
+    for (count, pole), values in samples.nodes.items():
+        t, v, slope, inverse = _nodes(count, pole, roots)
+        modes = np.cos(np.arange(count)[:, None] * np.arccos(t)) * (2 / count)
+        modes[0] /= 2
+        series = modes @ ((values - samples.end) / v)
+        at = (slope * v_grid - 1) / (inverse * v_grid + 1)
+        fitted = samples.end + v_grid * chebyshev.chebval(at, series)
+        truncation = np.abs(fitted - samples.truth).max() / size
+        if truncation > _LIMIT[dtype] and best is not None:
+            continue
+        half = Half(samples.end, slope, inverse, chebyshev.cheb2poly(series)[::-1], 0.0)
+        error = float(np.abs(_evaluate(half, roots, samples.grid, dtype) - samples.truth).max() / size)
+        if error < 0.5 * least or (error < least and truncation <= _TARGET[dtype]):
             best, least = half, error
-        if least <= _TARGET[dtype]:
+        if truncation <= _TARGET[dtype] and least <= _ROUNDED[dtype]:
             break
     assert best is not None
+    return replace(best, switch=_switch(samples.grid, samples.truth, size, dtype)), least
+
+
+def _evaluate(half: Half, roots: int, sines: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     kind = np.float32 if dtype == torch.float32 else np.float64
-    error = float(np.abs(_evaluate(best, roots, grid, kind) - values).max() / size)
-    return Half(best.end, best.slope, best.pole, best.coefficients, _switch(grid, values, size, dtype)), error
-
-
-def _interpolate(function: AngleFunction, index: int, roots: int, degree: int, pole: float, end: float) -> Half:
-    largest = _LARGEST ** (0.5**roots)
-    slope = 2 / largest + (0 if math.isinf(pole) else 1 / pole)
-    inverse = 0.0 if math.isinf(pole) else 1 / pole
-    t = np.cos((np.arange(degree) + 0.5) * math.pi / degree)
-    v = (1 + t) / (slope - t * inverse)
-    q = (_values(function, index, v ** (2**roots)) - end) / v
-    coefficients = chebyshev.cheb2poly(chebyshev.chebfit(t, q, degree - 1))[::-1]
-    padded = np.concatenate([np.zeros(degree - len(coefficients)), coefficients])
-    return Half(end, slope, inverse, padded, 0.0)
-
-
-def _evaluate(half: Half, roots: int, sines: np.ndarray, kind: type) -> np.ndarray:
     v = sines.astype(kind) ** kind(0.5**roots)
     t = (kind(half.slope) * v - kind(1)) / (kind(half.pole) * v + kind(1))
     value = np.full_like(t, half.coefficients[0])
@@ -206,19 +226,8 @@ def _evaluate(half: Half, roots: int, sines: np.ndarray, kind: type) -> np.ndarr
     return (kind(half.end) + v * value).astype(np.float64)
 
 
-def _values(function: AngleFunction, index: int, sines: np.ndarray) -> np.ndarray:
-    near = 2 * np.arcsin(sines)
-    with torch.no_grad():
-        values = function(torch.from_numpy(math.pi - near if index else near))
-    return values.to(torch.float64).numpy()
-
-
 def _switch(sines: np.ndarray, values: np.ndarray, size: float, dtype: torch.dtype) -> float:
     """Sine below which rounding of the product is amplified too much: |dk / dcos| = |dk / dsine| / (4 sine)."""
-    order = np.argsort(sines)
-    sines, values = sines[order], values[order]
-    keep = np.concatenate([[True], np.diff(sines) > 1e-6 * sines[1:]])
-    sines, values = sines[keep], values[keep]
     amplified = np.abs(np.diff(values)) / np.diff(sines) / (4 * sines[1:]) / size
     above = np.nonzero((amplified > _AMPLIFIED[dtype]) & (sines[1:] > 1e-9))[0]
     floor = 4 * math.sqrt(_PRODUCT_ERROR * torch.finfo(dtype).eps)
