@@ -5,6 +5,7 @@ import inspect
 import pickle
 import pkgutil
 from dataclasses import FrozenInstanceError
+from itertools import pairwise
 from math import pi, sqrt
 
 import numpy as np
@@ -183,10 +184,7 @@ def _expectations(activation: Activation, x: float, y: float, c: float) -> tuple
         turn = np.arccos(rho)  # v vanishes at turn +- pi/2, u at +- pi/2
         kinks = sorted((k + 2 * pi) % (2 * pi) for k in (pi / 2, -pi / 2, turn + pi / 2, turn - pi / 2))
         ends = [kinks[-1] - 2 * pi, *kinks]
-        parts = [
-            [quad(integrand, a, b, args=(which,), epsabs=1e-12)[0] for a, b in zip(ends, ends[1:], strict=False)]
-            for which in (0, 1)
-        ]
+        parts = [[quad(integrand, a, b, args=(which,), epsabs=1e-12)[0] for a, b in pairwise(ends)] for which in (0, 1)]
         # The radius contributes E[R^2] = 2 to the value and 1 to the derivative.
         return sum(parts[0]) * 2 / (2 * pi), sum(parts[1]) / (2 * pi)
     z = torch.arange(-10, 10, 0.1, dtype=torch.float64)

@@ -22,6 +22,7 @@ from widenet.architectures import (
     Polynomial,
     Sine,
 )
+from widenet.errors import InvalidArchitecture
 from widenet.kernels.hermite import gaussian_grid, series_values
 from widenet.kernels.moments import Moments
 
@@ -57,7 +58,11 @@ def dual(activation: Activation, moments: Moments) -> Dual:
     Raises:
         InvalidArchitecture: If no dual of that activation is known, or quadrature cannot reach it.
     """
-    raise NotImplementedError(f"no dual is registered for {type(activation).__name__}")
+    raise InvalidArchitecture(
+        "an activation must have a dual",
+        type(activation).__name__,
+        "Use Elementwise(function), or register it with widenet.kernels.duals.dual",
+    )
 
 
 @dual.register

@@ -52,7 +52,9 @@ def series_values(
     """
 
     def slope(z: Tensor) -> Tensor:
-        return torch.func.jvp(function, (z,), (torch.ones_like(z),))[1]
+        with torch.enable_grad():
+            at = z if z.requires_grad else z.detach().requires_grad_()
+            return torch.autograd.grad(function(at).sum(), at, create_graph=z.requires_grad)[0]
 
     a, b = x.sqrt(), y.sqrt()
     size = a * b
