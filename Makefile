@@ -6,7 +6,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 # Two workers of one thread each: on two cores this is faster than one process with two threads, and it is repeatable.
 WORKERS ?= 2
+# Neither tool has to tell about its newer versions.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: install demo test lint types pytest bench bench-peers docs clean
 .DEFAULT_GOAL := test

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         WidenetError,
     )
     from widenet.estimators.classifier import KernelClassifier
+    from widenet.estimators.gaussian_process import GaussianProcess
+    from widenet.estimators.persistence import load
     from widenet.estimators.regressor import KernelRegressor
     from widenet.estimators.table_encoder import TableEncoder
     from widenet.kernels.base import Kernel
@@ -83,6 +85,8 @@ _HOMES = {
         "NotPositiveDefinite WidenetError "
     ),
     "widenet.estimators.classifier": "KernelClassifier",
+    "widenet.estimators.gaussian_process": "GaussianProcess",
+    "widenet.estimators.persistence": "load",
     "widenet.estimators.regressor": "KernelRegressor",
     "widenet.estimators.table_encoder": "TableEncoder",
     "widenet.kernels.base": "Kernel",
@@ -119,6 +123,7 @@ __all__ = [
     "GammaExponential",
     "Gaussian",
     "GaussianBump",
+    "GaussianProcess",
     "Homogeneous",
     "Identity",
     "InvalidArchitecture",
@@ -149,6 +154,7 @@ __all__ = [
     "__version__",
     "freeze",
     "fully_connected",
+    "load",
     "match_laplace",
     "sigmoid_like",
     "zonal_spectrum",

@@ -1,0 +1,30 @@
+"""Fills the place `<!-- layers -->` of a page with the table layer x reading, from the registries themselves."""
+
+from widenet import architectures
+from widenet.architectures import Activation, Layer
+from widenet.kernels.duals import dual
+from widenet.kernels.propagate import propagate
+
+MARK = "<!-- layers -->"
+
+
+def _subclasses(base: type) -> list[type]:
+    return [base, *(deeper for child in base.__subclasses__() for deeper in _subclasses(child))]
+
+
+def table() -> str:
+    """One row a public layer: whether it has an infinite-width reading, and where its activation's dual comes from."""
+    public = {getattr(architectures, name) for name in architectures.__all__}
+    layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - {Layer, Activation}]
+    rows = ["| layer | infinite width (NTK, NNGP) | dual of the activation |", "|---|---|---|"]
+    for cls in sorted(layers, key=lambda cls: (issubclass(cls, Activation), cls.__name__)):
+        reading = "yes" if propagate.dispatch(cls) is not propagate.dispatch(object) else "no"
+        closed = dual.dispatch(cls) not in (dual.dispatch(object), dual.dispatch(Activation))
+        form = ("closed form" if closed else "quadrature") if issubclass(cls, Activation) else ""
+        rows.append(f"| `{cls.__name__}` | {reading} | {form} |")
+    return "\n".join(rows)
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Called by mkdocs for each page, with its text and with what else it knows."""
+    return markdown.replace(MARK, table()) if MARK in markdown else markdown
