@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from numbers import Real
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor
@@ -114,12 +115,12 @@ class Kernel(ABC):
     def __add__(self, other: "Kernel") -> "Kernel":
         return Sum(self, other) if isinstance(other, Kernel) else NotImplemented
 
-    def __mul__(self, other: "Kernel | float") -> "Kernel":
+    def __mul__(self, other: "Kernel | SupportsFloat") -> "Kernel":
         if isinstance(other, Kernel):
             return Product(self, other)
         return Scaled(float(other), self) if isinstance(other, Real) else NotImplemented
 
-    def __rmul__(self, other: float) -> "Kernel":
+    def __rmul__(self, other: SupportsFloat) -> "Kernel":
         return Scaled(float(other), self) if isinstance(other, Real) else NotImplemented
 
 
