@@ -27,9 +27,7 @@ def command(  # noqa: PLR0917
     folds: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Times the outer folds are drawn anew.")] = 1,
     methods: Annotated[str | None, typer.Option(help="Some of the methods, with commas; all if not given.")] = None,
-    max_rows: Annotated[
-        int, typer.Option(min=20, help="Rows beyond this many are left out at random.")
-    ] = 3000,
+    max_rows: Annotated[int, typer.Option(min=20, help="Rows beyond this many are left out at random.")] = 3000,
     report: Annotated[Path, typer.Option(help="Where the HTML report goes.")] = Path("widenet-report.html"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds, draws and forests.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from widenet import __version__
-from widenet.cli import compare, demo
+from widenet.cli import compare, demo, fit, predict, reproduce, spectrum
 
 SUCCESS, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
 
@@ -31,6 +31,10 @@ commands = typer.Typer(
     help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
 )
 commands.command(name="compare", epilog=compare.EXAMPLES)(compare.command)
+commands.command(name="fit", epilog=fit.EXAMPLES)(fit.command)
+commands.command(name="predict", epilog=predict.EXAMPLES)(predict.command)
+commands.command(name="spectrum", epilog=spectrum.EXAMPLES)(spectrum.command)
+commands.command(name="reproduce", epilog=reproduce.EXAMPLES)(reproduce.command)
 commands.command(name="demo")(demo.command)
 
 

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, m
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 
 from widenet.errors import InvalidInput, WidenetError
+from widenet.estimators import KernelClassifier, KernelRegressor
 from widenet.estimators.table_encoder import TableEncoder
 from widenet.experiments.methods import Method
 from widenet.experiments.tables import Table, Task
@@ -340,6 +341,8 @@ def _probabilities(estimator: BaseEstimator, X: np.ndarray) -> np.ndarray | None
 
 def describe_choice(estimator: BaseEstimator) -> str:
     """What the tuning of a fitted estimator chose, in words."""
+    if isinstance(estimator, (KernelRegressor, KernelClassifier)):
+        return f"{estimator.kernel_!r}, ridge={_short(float(estimator.ridge_))}"
     inner = getattr(estimator, "regressor_", estimator)
     best = getattr(inner, "best_params_", None)
     if best is not None:

@@ -74,7 +74,7 @@ def kernel_families(features: int) -> dict[str, list[Kernel]]:
     """Candidate kernels of each family for d encoded columns of unit variance."""
     unit = float(np.sqrt(2 * features))
     scales = [unit * factor for factor in (0.25, 0.5, 1.0, 2.0, 4.0)]
-    nets = [fully_connected(depth, bias_std=bias) for depth in (1, 2, 3, 4, 5) for bias in (0.0, 0.5)]
+    nets = [fully_connected(depth, bias_std=bias, scaling="he") for depth in (1, 2, 3, 4, 5) for bias in (0.0, 0.5)]
     return {
         "NTK": [NTK(net) for net in nets],
         "NNGP": [NNGP(net) for net in nets],

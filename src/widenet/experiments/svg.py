@@ -122,9 +122,9 @@ class Chart:
             py = bottom - float(self.y.place(value)) * inner_height
             parts.append(f'<line class="grid" x1="{LEFT}" y1="{py:.1f}" x2="{LEFT + inner_width}" y2="{py:.1f}"/>')
             parts.append(f'<text class="tick" x="{LEFT - 8}" y="{py + 4:.1f}" text-anchor="end">{label}</text>')
-        middle_x, middle_y = LEFT + inner_width / 2, TOP + inner_height / 2
+        middle_x, middle_y, foot = LEFT + inner_width / 2, TOP + inner_height / 2, self.height - 8
         parts.append(
-            f'<text class="axis" x="{middle_x:.0f}" y="{self.height - 8}" text-anchor="middle">{escape(self.x.label)}</text>'
+            f'<text class="axis" x="{middle_x:.0f}" y="{foot}" text-anchor="middle">{escape(self.x.label)}</text>'
         )
         parts.append(
             f'<text class="axis" transform="translate(14 {middle_y:.0f}) rotate(-90)" text-anchor="middle">'

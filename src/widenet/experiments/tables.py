@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from widenet.errors import InvalidFile, InvalidInput
+from widenet.experiments.written import written_aside
 
 Task = Literal["regression", "classification"]
 LabelKind = Literal["number", "integer", "boolean", "text"]
@@ -135,6 +136,22 @@ def restore_labels(labels: np.ndarray, kind: LabelKind) -> np.ndarray:
     if kind == "boolean":
         return np.array([label == "True" for label in labels])
     return labels
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, TSV or Parquet, by the ending of its name; aside first, then renamed.
+
+    Raises:
+        InvalidFile: If the ending is none of these, or the file cannot be written.
+    """
+    kind = path.suffix.lower()
+    if kind not in _TEXT and kind not in _PARQUET:
+        raise InvalidFile(f"a table must be a {', '.join([*_TEXT, *_PARQUET])} file", path.name)
+    with written_aside(path) as aside:
+        if kind in _PARQUET:
+            frame.to_parquet(aside, index=False)
+        else:
+            frame.to_csv(aside, index=False, sep=_TEXT[kind])
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
