@@ -2,6 +2,7 @@
 
 from widenet.estimators.classifier import KernelClassifier
 from widenet.estimators.gaussian_process import GaussianProcess
+from widenet.estimators.persistence import load
 from widenet.estimators.regressor import KernelRegressor
 
-__all__ = ["GaussianProcess", "KernelClassifier", "KernelRegressor"]
+__all__ = ["GaussianProcess", "KernelClassifier", "KernelRegressor", "load"]

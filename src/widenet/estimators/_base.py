@@ -2,29 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from widenet._arrays import row_blocks
-from widenet.errors import InvalidInput, NotPositiveDefinite
+from widenet.errors import InvalidFile, InvalidInput, NotPositiveDefinite
 from widenet.estimators.candidates import candidate_grams
+from widenet.estimators.model_file import Tensors, write_model
 from widenet.estimators.selection import (
     RIDGE_ROWS,
     Candidate,
     KernelFunction,
-    Path,
     Problem,
+    RidgePath,
     check_gram,
     combine_best,
     compare,
     ridge_path,
     screening_rows,
 )
+from widenet.estimators.serialization import from_json, to_json
 from widenet.kernels.base import Kernel
 from widenet.solvers.auto import Auto
+from widenet.solvers.base import Solution
 from widenet.solvers.cholesky import Cholesky, CholeskyFactor
 
 KernelChoice = str | Kernel | KernelFunction | Sequence[Kernel]
@@ -96,7 +100,7 @@ class KernelEstimator(BaseEstimator):
         self.scaler_ = scaler
         return scaler.transform(X, np.float64)
 
-    def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Path | None:
+    def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> RidgePath | None:
         """Set `kernel_`, `ridge_` (relative) and `selection_`; the ridge path on all rows, where there was one."""
         ridge = _read_ridge(self.ridge)
         fixed = None if ridge is None else np.array([ridge])
@@ -123,9 +127,74 @@ class KernelEstimator(BaseEstimator):
         Auto().decide(len(X), "float64")
         return solver.factor(check_gram(self.kernel_, X), self.ridge_, weights)
 
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator to one file, which `widenet.load` reads.
+
+        Raises:
+            InvalidInput: On a kernel that is not of this package, such as a lambda.
+            InvalidFile: Where the file cannot be written.
+        """
+        check_is_fitted(self)
+        write_model(path, self._tensors(), {"estimator": type(self).__name__, **self._info()})
+
+    def _tensors(self) -> Tensors:
+        """Arrays of the fitted state; subclasses add theirs."""
+        return {
+            "mean": self.scaler_.mean,
+            "scale": self.scaler_.scale,
+            "X_fit": self.X_fit_,
+            "dual_coef": self.dual_coef_,
+            "target_mean": self.target_mean_,
+        }
+
+    def _info(self) -> dict[str, Any]:
+        """The rest of the fitted state as JSON; subclasses add theirs."""
+        names = self.feature_names_in_.tolist() if "feature_names_in_" in vars(self) else None
+        solution = self.solution_
+        return {
+            "parameters": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
+            "features": names,
+            "kernel": to_json(self.kernel_),
+            "ridge": self.ridge_,
+            "selection": [to_json(tuple(row)) for row in self.selection_],
+            "solution": [solution.converged, solution.residual, solution.steps, solution.how],
+        }
+
+    @classmethod
+    def from_state(cls, tensors: Tensors, info: dict[str, Any]) -> Self:
+        """The estimator with the state of a file; `widenet.load` calls it.
+
+        Raises:
+            InvalidFile: Where the parts do not fit together.
+        """
+        parameters = {name: from_json(value) for name, value in info["parameters"].items()}
+        model = cls(**parameters)
+        model.scaler_ = Scaler(tensors["mean"].astype(np.float64), tensors["scale"].astype(np.float64))
+        model.X_fit_, model.dual_coef_ = tensors["X_fit"], tensors["dual_coef"]
+        model.target_mean_ = tensors["target_mean"]
+        rows, features = model.X_fit_.shape
+        targets = model.dual_coef_.shape[1]
+        shapes = {"mean": (features,), "scale": (features,), "dual_coef": (rows, targets), "target_mean": (targets,)}
+        for name, shape in shapes.items():
+            if tensors[name].shape != shape:
+                raise InvalidFile(f"{name} must have shape {shape}", str(tensors[name].shape))
+        if not (model.scaler_.scale > 0).all():
+            raise InvalidFile("the scales of the features must be positive", str(model.scaler_.scale.min()))
+        model.n_features_in_ = features
+        if info["features"] is not None:
+            model.feature_names_in_ = np.array([str(name) for name in info["features"]], dtype=object)
+            if len(model.feature_names_in_) != features:
+                raise InvalidFile(f"a model of {features} features must name as many", str(len(info["features"])))
+        model.kernel_, model.ridge_ = _saved_kernel(info["kernel"]), float(info["ridge"])
+        model.selection_ = [_saved_candidate(row) for row in info["selection"]]
+        converged, residual, steps, how = info["solution"]
+        model.solution_ = Solution(model.dual_coef_, bool(converged), float(residual), int(steps), str(how))
+        return model
+
     def _expansion(self, X: Any) -> np.ndarray:
         """K(X, X_fit) dual + target mean, (m, t), in float64."""
-        rows = self.scaler_.transform(self._read_rows(X), self.X_fit_.dtype)
+        X = self._read_rows(X)
+        rows = self.scaler_.transform(X, self.X_fit_.dtype)
         return expand(self.kernel_, rows, self.X_fit_, self.dual_coef_) + self.target_mean_
 
 
@@ -145,6 +214,20 @@ def expand(kernel: KernelFunction, X: np.ndarray, X_fit: np.ndarray, dual: np.nd
     return total
 
 
+def _saved_kernel(value: Any) -> Kernel:
+    kernel = from_json(value)
+    if not isinstance(kernel, Kernel):
+        raise InvalidFile("a saved kernel must be a kernel", repr(kernel)[:80])
+    return kernel
+
+
+def _saved_candidate(row: Any) -> Candidate:
+    kernel, ridge, score, error, seconds, rows, chosen = row
+    return Candidate(
+        _saved_kernel(kernel), float(ridge), float(score), float(error), float(seconds), int(rows), bool(chosen)
+    )
+
+
 def _read_ridge(ridge: Any) -> float | None:
     if isinstance(ridge, str) and ridge == "auto":
         return None
@@ -153,7 +236,7 @@ def _read_ridge(ridge: Any) -> float | None:
     return float(ridge)
 
 
-def _choose_kernel(choice: KernelChoice, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
+def _choose_kernel(choice: Any, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
     if isinstance(combine, bool) or not isinstance(combine, (int, np.integer)) or combine < 1:
         raise InvalidInput("combine must be a whole number of at least 1", repr(combine))
     if isinstance(choice, str):

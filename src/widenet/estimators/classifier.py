@@ -1,15 +1,18 @@
 """Least-squares kernel classification."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelChoice, KernelEstimator, working_dtype
+from widenet.errors import InvalidFile, InvalidInput
+from widenet.estimators._base import KernelEstimator, working_dtype
 from widenet.estimators.calibration import fit_inverse_temperature, probabilities
 from widenet.estimators.leave_one_out import factor_predictions
+from widenet.estimators.model_file import Tensors
+
+_CLASS_TYPES = (bool, int, float, str)
 
 
 class KernelClassifier(ClassifierMixin, KernelEstimator):
@@ -56,13 +59,14 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         (array([0, 0]), True)
     """
 
+    # Parameters are Any: scikit-learn wants them kept as they come and refused in fit.
     def __init__(
         self,
-        kernel: KernelChoice = "auto",
-        ridge: float | Literal["auto"] = "auto",
-        ridge_scale: Literal["relative", "absolute"] = "relative",
-        standardize: bool = True,
-        combine: int = 5,
+        kernel: Any = "auto",
+        ridge: Any = "auto",
+        ridge_scale: Any = "relative",
+        standardize: Any = True,
+        combine: Any = 5,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
@@ -107,11 +111,13 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Class of the largest score, (m,)."""
-        return self.classes_[self._expansion(X).argmax(axis=1)]
+        scores = self._expansion(X)
+        return self.classes_[scores.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, (m, classes)."""
-        return probabilities(self._expansion(X), self.inverse_temperature_)
+        scores = self._expansion(X)
+        return probabilities(scores, self.inverse_temperature_)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities, (m, classes)."""
@@ -121,3 +127,26 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         """Scores (m, classes); with two classes (m,), the second minus the first."""
         scores = self._expansion(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def _tensors(self) -> Tensors:
+        return {**super()._tensors(), "leave_one_out_scores": self.leave_one_out_scores_}
+
+    def _info(self) -> dict[str, Any]:
+        classes = {"dtype": self.classes_.dtype.str, "values": self.classes_.tolist()}
+        if self.classes_.dtype.kind not in "biufUO" or not all(type(c) in _CLASS_TYPES for c in classes["values"]):
+            raise InvalidInput("classes to save must be numbers or text", f"dtype {self.classes_.dtype}")
+        return {**super()._info(), "classes": classes, "inverse_temperature": self.inverse_temperature_}
+
+    @classmethod
+    def from_state(cls, tensors: Tensors, info: dict[str, Any]) -> Self:
+        """The classifier with the state of a file; `widenet.load` calls it."""
+        model = super().from_state(tensors, info)
+        dtype, values = np.dtype(info["classes"]["dtype"]), info["classes"]["values"]
+        if dtype.kind not in "biufUO" or not all(type(c) in _CLASS_TYPES for c in values):
+            raise InvalidFile("saved classes must be numbers or text", repr(info["classes"])[:80])
+        model.classes_ = np.array(values, dtype=dtype)
+        if model.classes_.shape != model.target_mean_.shape:
+            raise InvalidFile(f"{len(model.target_mean_)} classes must be named", f"shape {model.classes_.shape}")
+        model.leave_one_out_scores_ = tensors["leave_one_out_scores"]
+        model.inverse_temperature_ = float(info["inverse_temperature"])
+        return model

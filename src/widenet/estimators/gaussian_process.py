@@ -1,14 +1,15 @@
 """Gaussian process regression."""
 
 import math
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelChoice, KernelEstimator
+from widenet.estimators._base import KernelEstimator
+from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import check_gram
 from widenet.kernels import Kernel
 from widenet.solvers.auto import Auto
@@ -47,14 +48,15 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         True
     """
 
+    # Parameters are Any: scikit-learn wants them kept as they come and refused in fit.
     def __init__(
         self,
-        kernel: KernelChoice = "auto",
-        ridge: float | Literal["auto"] = "auto",
-        ridge_scale: Literal["relative", "absolute"] = "relative",
-        amplitude: float | Literal["auto"] = "auto",
-        standardize: bool = True,
-        combine: int = 5,
+        kernel: Any = "auto",
+        ridge: Any = "auto",
+        ridge_scale: Any = "relative",
+        amplitude: Any = "auto",
+        standardize: Any = True,
+        combine: Any = 5,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
@@ -102,14 +104,16 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
 
     def predict_std(self, X: Any) -> np.ndarray:
         """Posterior standard deviation of m + f(x), without the noise, (m,)."""
-        rows = self.scaler_.transform(self._read_rows(X), np.float64)
+        X = self._read_rows(X)
+        rows = self.scaler_.transform(X, np.float64)
         prior = _diagonal(self.kernel_, rows)
         half = np.asarray(self._factor.half_solve(check_gram(self.kernel_, self.X_fit_, rows)))
         return np.sqrt(self.amplitude_ * np.maximum(prior - np.square(half).sum(axis=0), 0.0))
 
     def predict_cov(self, X: Any) -> np.ndarray:
         """Posterior covariance of m + f at the rows, without the noise, (m, m)."""
-        rows = self.scaler_.transform(self._read_rows(X), np.float64)
+        X = self._read_rows(X)
+        rows = self.scaler_.transform(X, np.float64)
         half = np.asarray(self._factor.half_solve(check_gram(self.kernel_, self.X_fit_, rows)))
         return self.amplitude_ * (check_gram(self.kernel_, rows) - half.T @ half)
 
@@ -120,10 +124,25 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         return self.predict(X)[:, None] + vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * draws)
 
     def log_marginal_likelihood(self) -> float:
-        """log p(y) of the centred targets under N(0, s (K + r W^-1))."""
+        """Logarithm of p(y) of the centred targets under N(0, s (K + r W^-1))."""
         n = len(self.X_fit_)
         spread = self._factor.log_determinant() + n * math.log(2 * math.pi * self.amplitude_)
         return -0.5 * (self._quadratic / self.amplitude_ + spread)
+
+    def _tensors(self) -> Tensors:
+        return {**super()._tensors(), "weight": self._weight}
+
+    def _info(self) -> dict[str, Any]:
+        return {**super()._info(), "amplitude": self.amplitude_, "quadratic": self._quadratic}
+
+    @classmethod
+    def from_state(cls, tensors: Tensors, info: dict[str, Any]) -> Self:
+        """The process with the state of a file, factorised again; `widenet.load` calls it."""
+        model = super().from_state(tensors, info)
+        model._weight = tensors["weight"]
+        model.amplitude_, model._quadratic = float(info["amplitude"]), float(info["quadratic"])
+        model._factor = model._factorise(model.X_fit_, model._weight, np.float64)
+        return model
 
 
 def _diagonal(kernel: Any, rows: np.ndarray) -> np.ndarray:

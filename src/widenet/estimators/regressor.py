@@ -1,14 +1,15 @@
 """Kernel ridge regression."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelChoice, KernelEstimator, working_dtype
+from widenet.estimators._base import KernelEstimator, working_dtype
+from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import check_gram
-from widenet.solvers.base import Solution, Solver
+from widenet.solvers.base import Solution
 
 
 class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
@@ -16,17 +17,22 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
 
     m is the weighted mean of the targets, W the diagonal matrix of the sample weights and r the ridge.
 
-    With `kernel="auto"` the kernel is chosen by leave-one-out squared error in closed form. (1) NTKs of depth 1 to 5
-    without bias and with two sizes of it, NNGPs of depth 0 to 5, and Laplace, gamma-exponential and Gaussian kernels
-    over a range of scales are each scored at 19 ridges by one eigen-decomposition, on all rows up to 250
-    and beyond on the larger of 250 and n / 4 rows (at most 1,000), evenly spread over the sorted target. (2) The `combine`
-    best ones, as far as they are within a standard error of the best, are averaged, each divided by its mean diagonal:
-    a mean of kernels is a kernel.
-    (3) Its ridge is chosen by a decomposition of all rows, or of 1,500 where there are more. (4) One Cholesky
-    factor of all rows gives the coefficients. A sample weight of 2 counts as a row given twice in all of it.
+    With `kernel="auto"` the kernel is chosen by leave-one-out squared error in closed form:
 
-    Up to 2,000 rows the Gram matrix is float64; beyond it is float32, the solution is refined until it solves the float64
-    system, and where float32 cannot factor the matrix it is formed again in float64 (`solution_.how` says).
+    1. NTKs of depth 1 to 5 without bias and with two sizes of it, NNGPs of depth 0 to 5, and Laplace,
+       gamma-exponential and Gaussian kernels over a range of scales are each scored at 19 ridges by one
+       eigen-decomposition, on all rows up to 250 and beyond on the larger of 250 and n / 4 rows (at most
+       1,000), evenly spread over the sorted target.
+    2. The `combine` best ones, as far as they are within a standard error of the best, are averaged,
+       each divided by its mean diagonal: a mean of kernels is a kernel.
+    3. The ridge of that kernel is chosen by a decomposition of all rows, or of 1,500 where there are more.
+    4. One Cholesky factor of all rows gives the coefficients.
+
+    A sample weight of 2 counts as a row given twice, in the choice too.
+
+    Up to 2,000 rows the Gram matrix is float64; beyond it is float32 and the solution is refined until it
+    solves the system to 1e-10 in float64. Where float32 cannot factor the matrix it is formed again in
+    float64 (`solution_.how` says).
 
     Args:
         kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
@@ -57,14 +63,15 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         array([0.997])
     """
 
+    # Parameters are Any: scikit-learn wants them kept as they come and refused in fit.
     def __init__(
         self,
-        kernel: KernelChoice = "auto",
-        ridge: float | Literal["auto"] = "auto",
-        ridge_scale: Literal["relative", "absolute"] = "relative",
-        solver: Solver | Literal["auto"] = "auto",
-        standardize: bool = True,
-        combine: int = 5,
+        kernel: Any = "auto",
+        ridge: Any = "auto",
+        ridge_scale: Any = "relative",
+        solver: Any = "auto",
+        standardize: Any = True,
+        combine: Any = 5,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
@@ -116,3 +123,13 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         """Predicted targets, (m,) or (m, targets)."""
         predicted = self._expansion(X)
         return predicted[:, 0] if self.single_target_ else predicted
+
+    def _info(self) -> dict[str, Any]:
+        return {**super()._info(), "single_target": self.single_target_}
+
+    @classmethod
+    def from_state(cls, tensors: Tensors, info: dict[str, Any]) -> Self:
+        """The regressor with the state of a file; `widenet.load` calls it."""
+        model = super().from_state(tensors, info)
+        model.single_target_ = bool(info["single_target"])
+        return model

@@ -48,7 +48,7 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class RidgePath:
     """Leave-one-out scores of one kernel over the ridges.
 
     Attributes:
@@ -107,7 +107,7 @@ def screening_rows(n: int) -> int:
     return min(n, max(SCREEN_ALL, n // 4), 1000)
 
 
-def ridge_path(gram: np.ndarray, problem: Problem) -> Path:
+def ridge_path(gram: np.ndarray, problem: Problem) -> RidgePath:
     """Leave-one-out scores over the ridges."""
     decomposed = LeaveOneOut.of(gram, problem.weight)
     if not decomposed.level > 0:
@@ -122,7 +122,7 @@ def ridge_path(gram: np.ndarray, problem: Problem) -> Path:
     best = int(scores.argmin())
     spread = losses[best] / baseline - scores[best]
     error = float(np.sqrt(problem.weight.sum() * (share @ np.square(spread))) / problem.weight.sum())
-    return Path(ridges, scores, best, predictions[best], error, decomposed.level)
+    return RidgePath(ridges, scores, best, predictions[best], error, decomposed.level)
 
 
 def check_gram(kernel: KernelFunction, X: np.ndarray, Y: np.ndarray | None = None) -> np.ndarray:

@@ -53,9 +53,13 @@ REGISTRY: dict[str, type] = {cls.__name__: cls for cls in _CLASSES}
 """The classes that files may name."""
 
 _NAMES = (
-    "abs cos cosh erf exp exp2 expm1 log1p reciprocal sigmoid sin sinc sinh sqrt square tan tanh arctan atan".split()
+    *("abs", "arctan", "atan", "cos", "cosh", "erf", "exp", "exp2", "expm1", "log1p", "reciprocal"),
+    *("sigmoid", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh"),
 )
-_TORCH = "relu elu selu celu gelu silu mish softplus softsign leaky_relu hardtanh relu6 logsigmoid tanhshrink".split()
+_TORCH = (
+    *("celu", "elu", "gelu", "hardtanh", "leaky_relu", "logsigmoid", "mish", "relu", "relu6", "selu", "silu"),
+    *("softplus", "softsign", "tanhshrink"),
+)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"{prefix}.{name}": getattr(module, name)
     for prefix, module, names in (
@@ -77,6 +81,8 @@ def to_json(value: Any) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, np.generic):
+        return to_json(value.item())
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     if REGISTRY.get(type(value).__name__) is type(value):

@@ -1,0 +1,54 @@
+"""Loading of fitted estimators; `estimator.save(path)` writes them."""
+
+from pathlib import Path
+
+from widenet.errors import InvalidFile, WidenetError
+from widenet.estimators._base import KernelEstimator
+from widenet.estimators.classifier import KernelClassifier
+from widenet.estimators.gaussian_process import GaussianProcess
+from widenet.estimators.model_file import read_model
+from widenet.estimators.regressor import KernelRegressor
+
+ESTIMATORS: dict[str, type[KernelEstimator]] = {
+    cls.__name__: cls for cls in (GaussianProcess, KernelClassifier, KernelRegressor)
+}
+
+
+def load(path: str | Path) -> KernelEstimator:
+    """A fitted estimator from the file that its `save` wrote.
+
+    The file names only classes of a fixed registry and elementwise functions of a fixed list; nothing in it is
+    evaluated.
+
+    Raises:
+        InvalidFile: Where the file is missing, truncated, corrupt, or of another program.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from widenet.kernels import Laplace
+        >>> X = np.arange(6.0)[:, None]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     KernelRegressor(Laplace(1.0), ridge=0.1).fit(X, X[:, 0]).save(f"{folder}/model")
+        ...     load(f"{folder}/model").predict([[2.0]]).round(1)
+        array([2.])
+    """
+    tensors, info = read_model(path)
+    name = info.get("estimator")
+    if not isinstance(name, str) or name not in ESTIMATORS:
+        raise InvalidFile(f"{path} must name an estimator of this package", repr(name)[:80])
+    try:
+        return ESTIMATORS[name].from_state(tensors, info)
+    except InvalidFile:
+        raise
+    except (
+        WidenetError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise InvalidFile(f"{path} must hold a whole {name}", " ".join(cause.split())[:200]) from error
