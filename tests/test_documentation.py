@@ -19,7 +19,7 @@ def _name(path: Path) -> str:
 
 
 def _console_lines() -> list[tuple[str, str, str]]:
-    return [(_name(page), *match.groups()) for page in PAGES for match in CONSOLE.finditer(page.read_text())]
+    return [(_name(page), match[1], match[2]) for page in PAGES for match in CONSOLE.finditer(page.read_text())]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if ">>>" in page.read_text()], ids=_name)
