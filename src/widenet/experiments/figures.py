@@ -65,7 +65,7 @@ _STYLE = {
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Draw in the house style inside this block, and leave the reader's own settings as they were."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE):  # pyright: ignore[reportArgumentType]
         yield
 
 

@@ -121,7 +121,8 @@ def run(
     else:
         parts.append(_small_data(output, collection, settings, progress))
         skipped = "; ".join(f"{name}: {reason}" for name, reason in collection.skipped)
-        message = f"{len(collection.sets)} data sets run" + (f", left out: {skipped}." if skipped else ".")
+        message = f"{len(collection.sets)} data sets run"
+        message += f", {len(collection.skipped)} left out ({skipped})." if skipped else ", none left out."
     tables = tuple(table for part in parts for table in part.tables)
     text = "# Neural tangent and Laplace kernels\n\n" + "\n\n".join(part.message for part in parts)
     write_text(output / "laplace.md", f"{text}\n\n{message}\n")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class ResultTable:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([column.name for column in self.columns])
-        writer.writerows([["" if cell is None else repr_number(cell) for cell in row] for row in self.rows])
+        writer.writerows([["" if cell is None else _exact(cell) for cell in row] for row in self.rows])
         return text.getvalue()
 
     def save(self, folder: Path, stem: str) -> tuple[Path, Path]:
@@ -89,8 +90,7 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def repr_number(cell: Cell) -> str:
-    """A cell with every digit, plain floats for NumPy's."""
+def _exact(cell: Cell) -> str:
     return repr(float(cell)) if isinstance(cell, float) else str(cell)
 
 
@@ -99,7 +99,7 @@ def _shown(cell: Cell, pattern: str) -> str:
         return ""
     if isinstance(cell, str):
         return _escaped(cell)
-    if cell != cell:  # NaN: a standard error of one set
+    if math.isnan(cell):  # a standard error of one set
         return ""
     return format(cell, pattern).replace("-", "−") if pattern else str(cell)
 

@@ -124,7 +124,7 @@ def spectrum_figure(curves: Sequence[Curve]) -> Figure:
 
 def _draw_decay(axes: Axes, curves: Sequence[Curve]) -> None:
     floor = min(float(c.spectrum.eigenvalues[-1] / c.spectrum.eigenvalues[0]) for c in curves if c.limit is not None)
-    d, k_max = curves[0].spectrum.dimension, len(curves[0].spectrum.eigenvalues) - 1
+    k_max = len(curves[0].spectrum.eigenvalues) - 1
     slopes = []
     for curve in curves:
         relative = curve.spectrum.eigenvalues / curve.spectrum.eigenvalues[0]
@@ -133,9 +133,8 @@ def _draw_decay(axes: Axes, curves: Sequence[Curve]) -> None:
         colour, dashes = _STYLES[curve.name]
         label = curve.name.replace("gamma", r"$\gamma$")
         axes.plot(k[shown], relative[1:][shown], color=colour, linestyle=dashes, label=label)
-        slopes.append(
-            (label, "faster than any power" if curve.slope is None else f"{curve.slope:.2f}".replace("-", "−"), colour)
-        )
+        slope = "faster than any power" if curve.slope is None else f"{curve.slope:.2f}".replace("-", "−")
+        slopes.append((label, slope, colour))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(1, k_max)
@@ -144,13 +143,12 @@ def _draw_decay(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.yaxis.set_major_locator(LogLocator(numticks=7))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(NullLocator())
-    axes.text(
-        0.04, 0.04 + 0.075 * len(slopes), f"slope at k = {k_max // 2} … {k_max}", transform=axes.transAxes, fontsize=7.5
-    )
-    for line, (label, slope, colour) in enumerate(reversed(slopes)):
-        text = f"{label}: {slope}"
-        axes.text(0.04, 0.04 + 0.075 * line, text, transform=axes.transAxes, fontsize=7.5, color=colour)
-    axes.set_label(f"d{d}")
+    # The upper right corner is free in every dimension; the longest words come first, where most room is.
+    lines = [(f"slope at k = {k_max // 2} … {k_max}", COLOURS["black"])]
+    lines += [(f"{label}: {slope}", colour) for label, slope, colour in reversed(slopes)]
+    for line, (text, colour) in enumerate(lines):
+        place = (0.99, 0.985 - 0.068 * line)
+        axes.text(*place, text, transform=axes.transAxes, fontsize=7.5, color=colour, ha="right", va="top")
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,9 @@ def run_protocol(
     records: list[Record] = []
     missing = []
     for data, family in pieces:
-        stored = [_read(store, data, family, learner) for learner in learners]
-        records += [record for record in stored if record is not None]
-        lacking = [learner for learner, record in zip(learners, stored, strict=True) if record is None]
+        stored = stored_records([data], [family], learners, store)
+        records += stored
+        lacking = [learner for learner in learners if learner.name not in {record.learner for record in stored}]
         if lacking:
             missing.append((data, family, lacking))
     done = len(pieces) - len(missing)
@@ -128,6 +128,14 @@ def run_protocol(
         if progress is not None:
             progress(f"{found[0].name}, {found[0].family}", done, len(pieces))
     return records
+
+
+def stored_records(
+    sets: Sequence[SplitSet], families: Sequence[Family], learners: Sequence[Learner], store: Path
+) -> list[Record]:
+    """The results that `store` holds for these, as `run_protocol` left them, finished or not."""
+    found = (_read(store, data, f, learner) for f in families for data in sets for learner in learners)
+    return [record for record in found if record is not None]
 
 
 def evaluate(data: SplitSet, family: Family, learners: Sequence[Learner]) -> list[Record]:

@@ -82,12 +82,20 @@ def summary_table(board: Scoreboard, families: Sequence[Family], learners: Seque
         f"Ranks, P90, P95 and PMA are among the {len(board.methods)} methods of this table, by the first rule; only "
         "mean accuracies can be compared with tables of other methods.",
         *(f"Rule '{rule}', {RULE_WORDS[rule]}." for rule in RULES),
-        *(f"Kernels {family.name}: {family.grid}." for family in families if family.name in named),
+        *(f"Kernels {', '.join(names)}: {grid}." for grid, names in _by_grid(families, named).items()),
         *(f"Learner {learner.name}: {learner.grid}." for learner in learners),
         "Seconds: Gram matrices, selection and folds, summed over the sets, on the machine of this run; both learners "
         "count the Gram matrices that they share.",
     ]
     return ResultTable("Small-data classification", columns, tuple(rows), tuple(notes))
+
+
+def _by_grid(families: Sequence[Family], named: set[str]) -> dict[str, list[str]]:
+    grids: dict[str, list[str]] = {}
+    for family in families:
+        if family.name in named:
+            grids.setdefault(family.grid, []).append(family.name)
+    return grids
 
 
 def accuracy_table(board: Scoreboard, rule: str) -> ResultTable:
