@@ -105,7 +105,7 @@ def test_the_product_has_the_wider_dtype_and_the_kind_of_the_vector(matrix, vect
 @pytest.mark.parametrize("v", [np.ones(4), np.ones((4, 1)), np.float64(1.0), np.ones((3, 1, 1)), np.ones(3, complex)])
 def test_a_vector_that_does_not_fit_is_refused(v):
     with pytest.raises(InvalidInput, match="multiplies real"):
-        Held(values(5, 3), 2) @ v
+        _ = Held(values(5, 3), 2) @ v
 
 
 @pytest.mark.parametrize("indices", [[5], [-6], [0.5], [[1]], [True, False]])

@@ -56,43 +56,47 @@ def test_only_the_upper_half_is_written(tmp_path: Path):
     assert blocks == {"c/0/0", "c/0/1", "c/0/2", "c/1/1", "c/1/2", "c/2/2"}
 
 
-# One process imports the package; each writer is a fork of it, killed at a random moment of its work.
+# One process imports the package; each writer is a fork of it. It is killed once it has written a random number of
+# blocks more, none at times, and a random while after that: in the middle of whatever it does then.
 _KILLER = """
 import os, random, signal, sys, time
 import numpy as np
 from widenet.kernels.stationary import Laplace
 from widenet.linalg import KernelMatrix
 
-X = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
+def written():
+    return sum(len(files) for _, _, files in os.walk(os.path.join(sys.argv[1], "c")))
+
+X = np.random.default_rng(0).normal(size=(800, 3)).astype(np.float32)
 matrix = KernelMatrix(Laplace(2.0), X)
 chance = random.Random(11)
 for _ in range(10):
+    goal = written() + chance.choice([0, 1, 10, 60])
     writer = os.fork()
     if writer == 0:
         matrix.store(sys.argv[1], block_size=20)
         os._exit(0)
-    time.sleep(chance.uniform(0.0, 0.25))
+    while written() < goal and os.waitid(os.P_PID, writer, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0.0, 0.01))
     os.kill(writer, signal.SIGKILL)
     _, status = os.waitpid(writer, 0)
-    written = sum(len(files) for _, _, files in os.walk(os.path.join(sys.argv[1], "c")))
-    print(os.WTERMSIG(status) == signal.SIGKILL, written)
+    print(os.WTERMSIG(status) == signal.SIGKILL, written())
 """
 
 
 def test_ten_kills_at_random_moments_and_a_resume_end_in_the_same_bytes(tmp_path: Path):
     interrupted, whole = tmp_path / "interrupted", tmp_path / "whole"
     done = subprocess.run([sys.executable, "-c", _KILLER, interrupted], capture_output=True, text=True, check=True)
-    killed = [line.split() for line in done.stdout.splitlines()]
-    matrix = KernelMatrix(KERNEL, points(1000))
-    matrix.store(whole, block_size=20)
-    written, total = [int(count) for _, count in killed], 50 * 51 // 2
-    assert len(killed) == 10
-    assert 0 < written[-1] < total, "the last kill must strike in the middle"
+    hits, written = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
+    assert hits == ("True",) * 10
+    assert 0 < int(written[-1]) < 40 * 41 // 2, "the last kill must strike in the middle"
     assert len(set(written)) >= 4, "and several kills must find work done between them"
-    assert [hit for hit, _ in killed].count("True") == 10
+    matrix = KernelMatrix(KERNEL, points(800))
+    matrix.store(whole, block_size=20)
     matrix.store(interrupted, block_size=20)
     assert contents(interrupted) == contents(whole)
-    np.testing.assert_allclose(StoredKernelMatrix(interrupted).dense(), KERNEL(points(1000)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(StoredKernelMatrix(interrupted).dense(), KERNEL(points(800)), rtol=0, atol=1e-6)
 
 
 def test_blocks_that_hold_are_kept_and_torn_ones_are_written_again(tmp_path: Path):

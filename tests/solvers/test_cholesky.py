@@ -108,16 +108,6 @@ def test_a_matrix_that_is_not_positive_definite_is_refused_with_its_pivot_and_le
     np.testing.assert_array_equal(K, given)
 
 
-@pytest.mark.parametrize("row", [0, 255, 256, 1030, 1299])
-def test_the_first_bad_pivot_is_found_in_every_tile(row):
-    K = np.eye(1300)
-    K[row, row] = 0.5
-    K[row - 1, row] = K[row, row - 1] = 0.9
-    first = max(row, 1299) if row == 0 else row
-    with pytest.raises(NotPositiveDefinite, match=f"row {first} of"):
-        Cholesky().factor(K, 0.0)
-
-
 def test_the_ridge_that_the_error_names_does():
     X = np.random.default_rng(0).normal(size=(300, 2))
     K = (X @ X.T).astype(np.float32)
