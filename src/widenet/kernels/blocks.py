@@ -49,6 +49,8 @@ def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
         i, j = corner
         rows, others = slice(i, i + size), slice(j, j + size)
         block = cross(X[rows], columns[others], same=Y is None and i == j)
+        if Y is None and i == j:
+            block = block.triu() + block.triu(1).T  # the product of the points is symmetric only up to rounding
         result[rows, others] = block
         if Y is None and i != j:
             result[others, rows] = block.T
