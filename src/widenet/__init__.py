@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from widenet.estimators.classifier import KernelClassifier
     from widenet.estimators.gaussian_process import GaussianProcess
+    from widenet.estimators.gp_kernel import as_gp_kernel
     from widenet.estimators.persistence import load
     from widenet.estimators.regressor import KernelRegressor
     from widenet.estimators.table_encoder import TableEncoder
@@ -86,6 +87,7 @@ _HOMES = {
     ),
     "widenet.estimators.classifier": "KernelClassifier",
     "widenet.estimators.gaussian_process": "GaussianProcess",
+    "widenet.estimators.gp_kernel": "as_gp_kernel",
     "widenet.estimators.persistence": "load",
     "widenet.estimators.regressor": "KernelRegressor",
     "widenet.estimators.table_encoder": "TableEncoder",
@@ -152,6 +154,7 @@ __all__ = [
     "WidenetError",
     "Zonal",
     "__version__",
+    "as_gp_kernel",
     "freeze",
     "fully_connected",
     "load",
