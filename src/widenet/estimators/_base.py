@@ -70,7 +70,23 @@ class Scaler:
 
 
 class KernelEstimator(BaseEstimator):
-    """Common part of the estimators: input checks, and the fitted expansions."""
+    """Common part of the estimators: input checks, choice, solution, prediction and files."""
+
+    kernel: Any
+    ridge: Any
+    ridge_scale: Any
+    standardize: Any
+    combine: Any
+    scaler_: Scaler
+    X_fit_: np.ndarray
+    target_mean_: np.ndarray
+    kernel_: KernelFunction
+    ridge_: float
+    selection_: list[Candidate]
+    dual_coef_: np.ndarray
+    solution_: Solution
+    n_features_in_: int
+    feature_names_in_: np.ndarray
 
     def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[np.ndarray, Any, np.ndarray]:
         try:
@@ -85,7 +101,7 @@ class KernelEstimator(BaseEstimator):
     def _read_rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         try:
-            return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+            return np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
         except ValueError as error:
             raise InvalidInput("rows to predict must be like those of fit", str(error)) from error
 
@@ -103,6 +119,8 @@ class KernelEstimator(BaseEstimator):
     def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> RidgePath | None:
         """Set `kernel_`, `ridge_` (relative) and `selection_`; the ridge path on all rows, where there was one."""
         ridge = _read_ridge(self.ridge)
+        if self.ridge_scale not in ("relative", "absolute"):
+            raise InvalidInput("ridge_scale must be 'relative' or 'absolute'", repr(self.ridge_scale))
         fixed = None if ridge is None else np.array([ridge])
         problem = Problem(X, target, weight, fixed, self.ridge_scale == "absolute")
         part = problem.part(screening_rows(len(X)))

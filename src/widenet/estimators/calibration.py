@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
 _LOWEST, _HIGHEST = -7.0, 12.0  # bounds of log(1 / temperature)
 _STEPS = 100
@@ -50,12 +50,3 @@ def fit_inverse_temperature(
 def probabilities(scores: Float[ndarray, "m classes"], inverse: float) -> Float[ndarray, "m classes"]:
     """softmax(b scores), each row adds up to 1."""
     return softmax(inverse * scores, axis=1)
-
-
-def log_loss(
-    scores: Float[ndarray, "n classes"], labels: Int[ndarray, "n"], weight: Float[ndarray, "n"], inverse: float
-) -> float:
-    """Weighted mean of -log p of the true class under p = softmax(b scores)."""
-    scaled = inverse * scores
-    losses = logsumexp(scaled, axis=1) - scaled[np.arange(len(labels)), labels]
-    return float(weight @ losses / weight.sum())

@@ -101,7 +101,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         target = target - self.target_mean_
         path = self._choose(rows, target, weight)
         factor = self._factorise(rows, weight, dtype)
-        self.X_fit_ = rows.astype(dtype)
+        self.X_fit_ = rows.astype(factor.matrix.numpy().dtype)
         self.solution_ = factor.solve(target)
         self.dual_coef_ = self.solution_.value
         left_out = factor_predictions(factor, self.dual_coef_, target, weight) if path is None else path.predictions

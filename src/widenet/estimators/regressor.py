@@ -104,20 +104,23 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
         self._choose(rows, target, weight)
-        self.X_fit_ = rows.astype(dtype)
         self.solution_ = self._solve(rows, target, weight, dtype)
         self.dual_coef_ = self.solution_.value
         self.single_target_ = np.ndim(y) == 1
         return self
 
     def _solve(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray, dtype: type) -> Solution:
+        """Solve, and set `X_fit_` in the precision of the matrix that was solved."""
         if isinstance(self.solver, str):
             if self.solver != "auto":
                 raise InvalidInput("solver must be 'auto' or a Solver", repr(self.solver))
-            return self._factorise(X, weight, dtype).solve(target)
+            factor = self._factorise(X, weight, dtype)
+            self.X_fit_ = X.astype(factor.matrix.numpy().dtype)
+            return factor.solve(target)
+        self.X_fit_ = X.astype(dtype)
         weights = None if (weight == 1).all() else weight
         ridge = float(self.ridge) if not isinstance(self.ridge, str) else self.ridge_
-        return self.solver.solve(check_gram(self.kernel_, X.astype(dtype)), target, ridge, weights)
+        return self.solver.solve(check_gram(self.kernel_, self.X_fit_), target, ridge, weights)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, (m,) or (m, targets)."""

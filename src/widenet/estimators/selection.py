@@ -1,7 +1,7 @@
 """Choice of kernel and ridge by leave-one-out error in closed form."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -94,7 +94,7 @@ class Problem:
         order = shuffled[np.argsort(self.target[shuffled].argmax(axis=1), kind="stable")]
         if self.target.shape[1] == 1:
             order = shuffled[np.argsort(self.target[shuffled, 0], kind="stable")]
-        rows = np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(int)])
+        rows = np.sort(order[((np.arange(most) + 0.5) * len(order) / most).astype(int)])
         return replace(self, X=self.X[rows], target=self.target[rows], weight=self.weight[rows])
 
 
@@ -165,5 +165,11 @@ def combine_best(compared: Iterable[tuple[Candidate, float]], count: int) -> tup
     table = [candidate._replace(chosen=index < len(chosen)) for index, (candidate, _) in enumerate(ranked)]
     if len(chosen) == 1:
         return chosen[0][0].kernel, table
-    terms: Sequence[Kernel] = [(1.0 / (len(chosen) * level)) * candidate.kernel for candidate, level in chosen]
+    terms = [_scaled(1.0 / (len(chosen) * level), candidate.kernel) for candidate, level in chosen]
     return reduce(add, terms), table
+
+
+def _scaled(factor: float, kernel: KernelFunction) -> Kernel:
+    if not isinstance(kernel, Kernel):
+        raise InvalidInput("only kernels of this package can be averaged", repr(kernel))
+    return factor * kernel

@@ -109,9 +109,9 @@ def from_json(value: Any) -> Any:
         return value
     if isinstance(value, list):
         return tuple(from_json(item) for item in value)
-    if isinstance(value, dict) and set(value) == {"function"} and value["function"] in FUNCTIONS:
+    if isinstance(value, dict) and set(value) == {"function"} and _known(value["function"], FUNCTIONS):
         return FUNCTIONS[value["function"]]
-    if isinstance(value, dict) and set(value) == {"class", "arguments"} and value["class"] in REGISTRY:
+    if isinstance(value, dict) and set(value) == {"class", "arguments"} and _known(value["class"], REGISTRY):
         return _construct(REGISTRY[value["class"]], value["arguments"])
     raise InvalidFile("a saved value must name a known class or function", repr(value)[:80])
 
@@ -130,3 +130,7 @@ def _construct(cls: type, arguments: Any) -> Any:
 
 def _parameters(cls: type) -> list[tuple[str, Any]]:
     return [(name, p.kind) for name, p in inspect.signature(cls).parameters.items()]
+
+
+def _known(name: Any, names: dict[str, Any]) -> bool:
+    return isinstance(name, str) and name in names

@@ -1,0 +1,93 @@
+"""The choice by leave-one-out error: planted truths, the table, the rows that it reads."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from widenet.errors import InvalidInput
+from widenet.estimators import KernelClassifier, KernelRegressor
+from widenet.estimators.selection import Problem, combine_best, compare, ridge_path, screening_rows
+from widenet.kernels import Gaussian, Laplace, Linear
+
+
+def centred(y):
+    return (y - y.mean())[:, None]
+
+
+def test_a_linear_target_with_noise_chooses_the_linear_kernel_and_a_ridge():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3))
+    y = centred(X @ [1.0, -2.0, 0.5] + 0.3 * rng.normal(size=80))
+    problem = Problem(X, y, np.ones(80))
+    kernels = [Linear(), Laplace(1.0), Gaussian(0.2)]
+    kernel, table = combine_best(compare(((k, k(X)) for k in kernels), problem), 1)
+    assert kernel == Linear()
+    assert [row.chosen for row in table] == [True, False, False]
+    assert [row.score for row in table] == sorted(row.score for row in table)
+    assert table[0].score == pytest.approx(0.09 / np.var(y), rel=0.5)
+
+
+def test_scores_are_relative_to_the_mean():
+    X = np.random.default_rng(1).normal(size=(30, 2))
+    noise = centred(np.random.default_rng(2).normal(size=30))
+    path = ridge_path(Laplace(1.0)(X), Problem(X, noise, np.ones(30)))
+    assert path.scores[-1] == pytest.approx(1.0, abs=0.15)
+    assert path.scores[path.best] == path.scores.min()
+
+
+def test_the_mean_of_kernels_divides_each_by_its_mean_diagonal():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    problem = Problem(X, centred(rng.normal(size=40)), np.ones(40))
+    kernels = [3.0 * Laplace(1.0), 5.0 * Laplace(1.1)]
+    kernel, table = combine_best(compare(((k, k(X)) for k in kernels), problem), 2)
+    assert all(row.chosen for row in table)
+    np.testing.assert_allclose(kernel(X), 0.5 * (Laplace(1.0)(X) + Laplace(1.1)(X)), rtol=1e-12)
+
+
+def test_kernels_beyond_a_standard_error_are_left_out_of_the_mean():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 3))
+    y = centred(X @ [1.0, -2.0, 0.5])
+    kernel, _ = combine_best(compare(((k, k(X)) for k in (Linear(), Gaussian(0.1))), Problem(X, y, np.ones(100))), 5)
+    assert kernel == Linear()
+
+
+def test_parts_are_stratified():
+    labels = np.repeat([0, 1], [900, 100])
+    target = np.eye(2)[labels] - np.eye(2)[labels].mean(axis=0)
+    part = Problem(np.zeros((1000, 1)), target, np.ones(1000)).part(100)
+    assert (part.target.argmax(axis=1) == 1).sum() == 10
+    value = np.random.default_rng(0).normal(size=1000)
+    part = Problem(np.zeros((1000, 1)), centred(value), np.ones(1000)).part(100)
+    assert part.target.std() == pytest.approx(value.std(), rel=0.05)
+
+
+def test_rows_of_the_screening():
+    assert [screening_rows(n) for n in (10, 250, 900, 2000, 10**5)] == [10, 250, 250, 500, 1000]
+
+
+@pytest.mark.parametrize("model", [KernelRegressor(), KernelClassifier()])
+def test_the_table_becomes_a_frame(model):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2))
+    model.fit(X, (X[:, 0] > 0).astype(int))
+    frame = pd.DataFrame(model.selection_)
+    assert list(frame) == ["kernel", "ridge", "score", "error", "seconds", "rows", "chosen"]
+    assert len(frame) > 35
+    assert frame.chosen.sum() >= 1
+    assert (frame.ridge > 0).all()
+
+
+def test_an_absolute_ridge_is_scored_as_given():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 2))
+    y = X[:, 0] + 0.1 * rng.normal(size=30)
+    kernel = 7.0 * Laplace(1.0)
+    model = KernelRegressor(kernel, ridge=0.7, ridge_scale="absolute").fit(X, y)
+    assert model.ridge_ == pytest.approx(0.1)
+
+
+def test_a_ridge_scale_that_is_no_option_is_refused():
+    with pytest.raises(InvalidInput, match="ridge_scale"):
+        KernelRegressor(Laplace(1.0), ridge=0.1, ridge_scale="auto").fit(np.eye(3), np.arange(3.0))

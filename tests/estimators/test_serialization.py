@@ -1,0 +1,114 @@
+"""Kernels and architectures as JSON and back."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import widenet.architectures as layers
+from widenet import kernels
+from widenet.architectures import Layer
+from widenet.errors import InvalidFile, InvalidInput
+from widenet.estimators.serialization import FUNCTIONS, REGISTRY, from_json, to_json
+from widenet.kernels import (
+    NNGP,
+    NTK,
+    ArcCosine,
+    GammaExponential,
+    Gaussian,
+    Homogeneous,
+    Kernel,
+    Laplace,
+    Linear,
+    Matern,
+    Normalized,
+    Zonal,
+)
+from widenet.solvers import Cholesky, Solver
+
+VALUES = [
+    layers.fully_connected(3, bias_std=0.1),
+    layers.fully_connected(2, scaling="geifman", bias_std=0.3),
+    layers.freeze(layers.fully_connected(3), 2),
+    layers.Dense() >> layers.Concat(layers.Dense() >> layers.ReLU(), layers.Dense()) >> layers.LayerNorm(),
+    layers.Identity() + (layers.ReLU() >> layers.Dense()),
+    layers.Dense() >> layers.Elementwise(torch.tanh) >> (2.0 * layers.Dense()),
+    layers.LeakyReLU(0.2) >> layers.Abs() >> layers.AbsLinear(0.3, 0.4),
+    layers.GELU() >> layers.Erf() >> layers.Sine() >> layers.Cosine() >> layers.RBF() >> layers.GaussianBump(),
+    layers.Polynomial((1.0, 0.5)),
+    NTK(layers.fully_connected(3)),
+    0.5 * NNGP(layers.fully_connected(1)) + Laplace(2.0) * Gaussian(0.1),
+    Homogeneous(GammaExponential(2.0, 0.5)),
+    Normalized(Matern(1.0, 1.5)) + Linear(0.5) + ArcCosine(1),
+    Zonal(torch.exp),
+    Cholesky(overwrite=True),
+    (1, 2.5, None, True, "text", (Laplace(1.0),)),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
+def test_a_value_comes_back_equal(value):
+    again = from_json(json.loads(json.dumps(to_json(value))))
+    assert again == value
+    assert repr(again) == repr(value)
+
+
+def names_in(value):
+    if isinstance(value, dict):
+        yield from [value["class"]] if "class" in value else []
+        for item in value.values():
+            yield from names_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from names_in(item)
+
+
+def test_every_public_kernel_and_layer_is_covered():
+    public = {
+        name
+        for module, base in ((layers, Layer), (kernels, Kernel))
+        for name in module.__all__
+        if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), base)
+    }
+    abstract = {"Kernel", "Layer", "Activation", "ZonalAngle"}
+    assert public - abstract <= set(REGISTRY)
+    covered = set(names_in([to_json(value) for value in VALUES]))
+    solvers = {name for name, cls in REGISTRY.items() if issubclass(cls, Solver)}
+    assert set(REGISTRY) - solvers == covered - solvers
+
+
+@pytest.mark.parametrize(
+    "value", [layers.Elementwise(lambda z: z), Zonal(np.load), np.random.default_rng, object(), lambda X, Y: X]
+)
+def test_functions_without_a_name_in_the_list_are_refused(value):
+    with pytest.raises(InvalidInput, match="can be saved"):
+        to_json(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"function": "os.system"},
+        {"function": "torch.load"},
+        {"function": "numpy.fromfile"},
+        {"class": "Popen", "arguments": {}},
+        {"class": "Laplace", "arguments": {"scale": -1.0}},
+        {"class": "Laplace", "arguments": {}},
+        {"class": "Laplace", "arguments": {"scale": 1.0, "more": 2}},
+        {"class": "Laplace", "arguments": [1.0]},
+        {"class": ["Laplace"], "arguments": {}},
+        {"function": ["torch.exp"]},
+        {"class": "NTK", "arguments": {"architecture": 3}},
+        {"anything": 1},
+    ],
+)
+def test_foreign_values_are_refused(value):
+    with pytest.raises(InvalidFile):
+        from_json(value)
+
+
+def test_the_list_of_functions_holds_elementwise_ones_only():
+    points, numbers = torch.tensor([0.25, 0.5]), np.array([0.25, 0.5])
+    for name, function in FUNCTIONS.items():
+        assert function(numbers if name.startswith("numpy") else points).shape == (2,), name
