@@ -1,5 +1,6 @@
 """`widenet compare`: kernels against peers on one table."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -71,27 +72,24 @@ def print_comparison(comparison: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from widenet.experiments.comparison import METRICS, headline
+    from widenet.cli.console import note
+    from widenet.experiments.comparison import headline
 
+    metrics = ("R2", "RMSE") if comparison.table.task == "regression" else ("accuracy", "log loss")
     table = Table(title=f"{comparison.table.name}: {comparison.table.task} of {comparison.table.target_name}")
-    table.add_column("method")
-    for metric in METRICS[comparison.table.task]:
-        table.add_column(metric, justify="right", no_wrap=True)
-    for name in ("rank", "fit s", "predict s"):
+    table.add_column("method", no_wrap=True)
+    for name in (*metrics, "rank", "fit s"):
         table.add_column(name, justify="right", no_wrap=True)
     for result, rank in zip(comparison.results, comparison.ranks, strict=True):
         if result.failure:
-            table.add_row(result.method.name, f"failed: {result.failure}")
+            note(f"{result.method.name} has no scores: {result.failure}")
             continue
-        cells = [
-            f"{comparison.mean(result, metric):.4g} ± {comparison.standard_error(result, metric):.2g}"
-            if comparison.mean(result, metric) == comparison.mean(result, metric)
-            else "–"
-            for metric in METRICS[comparison.table.task]
-        ]
-        seconds = (result.fit_seconds.mean(), result.predict_seconds.mean())
+        means = [comparison.mean(result, metric) for metric in metrics]
+        first = f"{means[0]:.3f} ± {comparison.standard_error(result, metrics[0]):.3f}"
+        others = ["–" if math.isnan(mean) else f"{mean:.4g}" for mean in means[1:]]
         style = {"widenet": "bold", "baseline": "dim"}.get(result.method.family)
-        table.add_row(result.method.name, *cells, f"{rank:.1f}", *(f"{s:.3g}" for s in seconds), style=style)
+        cells = (first, *others, f"{rank:.1f}", f"{result.fit_seconds.mean():.3g}")
+        table.add_row(result.method.name, *cells, style=style)
     console = Console()
     console.print(table)
     console.print(headline(comparison), highlight=False)

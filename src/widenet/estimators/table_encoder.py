@@ -101,11 +101,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def __init__(self, max_categories: int = 30) -> None:
         self.max_categories = max_categories
 
-    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
+    def fit(self, X: Any, y: object = None) -> Self:
         """Find the kind of each column, and its means, scales and categories.
 
         Args:
-            X: The table, n rows.
+            X: The table, a data frame of n rows.
             y: Ignored.
 
         Raises:
@@ -123,11 +123,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             raise InvalidInput("a table needs at least one feature column that varies", self._dropped_in_words())
         return self
 
-    def transform(self, X: pd.DataFrame) -> Float[np.ndarray, "n d"]:
+    def transform(self, X: Any) -> Float[np.ndarray, "n d"]:
         """Encode a table that has at least the columns seen at fit; further columns are not looked at.
 
         Args:
-            X: The table, n rows.
+            X: The table, a data frame of n rows.
 
         Returns:
             The encoded rows, (n, d), float64, finite.
@@ -367,7 +367,7 @@ def _date_parts(moments: pd.Series, column: Column) -> Float[np.ndarray, "n part
     days = (moments - pd.Timestamp("1970-01-01")).dt.total_seconds().to_numpy(np.float64) / _DAY
     raw = {
         "month": moments.dt.month.to_numpy(np.float64) - 1,
-        "weekday": moments.dt.weekday.to_numpy(np.float64),
+        "weekday": moments.dt.day_of_week.to_numpy(np.float64),
         "hour": (days - np.floor(days)) * 24,
     }
     values = {"time": days, "missing": np.isnan(days).astype(np.float64)}

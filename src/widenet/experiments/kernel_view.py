@@ -1,5 +1,7 @@
 """What the chosen kernel does on a table: its leave-one-out curve, its profile over the angle, and its spectra."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +16,8 @@ from widenet.estimators import KernelClassifier, KernelRegressor
 from widenet.estimators.leave_one_out import LeaveOneOut
 from widenet.estimators.table_encoder import TableEncoder
 from widenet.experiments.comparison import Comparison
-from widenet.kernels import NTK, Gaussian, Kernel, Laplace
+from widenet.kernels import NTK, Gaussian, Kernel, Laplace, Scaled, Sum
+from widenet.kernels.angle import AngularTerm
 from widenet.theory import decay_slope, zonal_spectrum
 
 RIDGES = 10.0 ** np.arange(-7.0, 2.01, 0.25)
@@ -30,11 +33,21 @@ class OnRadius(Kernel):
     kernel: Kernel
     radius: float
 
+    def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
+        terms = self.kernel._angular(fan_in, None if norm is None else norm * self.radius)
+        if terms is None:
+            return None
+        return tuple(AngularTerm(t.degree, _times(self.radius ** (2 * t.degree), t.function)) for t in terms)
+
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.kernel._cross(self.radius * X, self.radius * Y, same=same)
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self.kernel._diagonal(self.radius * X)
+
+
+def _times(factor: float, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda theta: factor * function(theta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +123,20 @@ def view_kernel(comparison: Comparison) -> KernelView | None:
         sphere=sphere,
         slope=slope,
     )
+
+
+def kernel_shares(kernel: Kernel) -> list[tuple[float, Kernel]]:
+    """The terms of a weighted sum of kernels with their factors, largest first."""
+    if isinstance(kernel, Sum):
+        return sorted(kernel_shares(kernel.first) + kernel_shares(kernel.second), key=lambda term: -term[0])
+    if isinstance(kernel, Scaled):
+        return [(kernel.factor * factor, inner) for factor, inner in kernel_shares(kernel.kernel)]
+    return [(1.0, kernel)]
+
+
+def kernel_in_words(kernel: Kernel) -> str:
+    """A kernel's expression with its numbers to three digits, for people."""
+    return re.sub(r"\d+\.\d{4,}(e[+-]?\d+)?", lambda number: f"{float(number[0]):.3g}", repr(kernel))
 
 
 def _centred_targets(comparison: Comparison) -> np.ndarray:

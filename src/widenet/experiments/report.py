@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from widenet.estimators.table_encoder import TableEncoder
 from widenet.experiments import report_figures as figures
 from widenet.experiments.comparison import METRICS, Comparison, MethodResult, headline
-from widenet.experiments.kernel_view import KernelView, view_kernel
+from widenet.experiments.kernel_view import KernelView, kernel_in_words, kernel_shares, view_kernel
 from widenet.experiments.written import written_aside
 
 PACKAGES = ("widenet", "torch", "numpy", "scipy", "scikit-learn", "pandas", "skrub")
@@ -77,6 +77,7 @@ def render_report(comparison: Comparison, command: str, left_out: int = 0) -> st
         calibrated=calibrated,
         gap=gap,
         view=view,
+        terms=[] if view is None else [(f, kernel_in_words(k)) for f, k in kernel_shares(view.kernel)],
         kernel_figures=_kernel_figures(view),
         seconds=seconds,
         command=command,

@@ -62,7 +62,7 @@ def time_figure(comparison: Comparison) -> str:
     taken: list[tuple[float, float]] = []
     for result, x, y in labelled:
         px, py = float(chart.x.place(x)), float(chart.y.place(y))
-        if all(abs(px - a) > 0.28 or abs(py - b) > 0.055 for a, b in taken):
+        if all(abs(px - a) > 0.3 or abs(py - b) > 0.06 for a, b in taken):
             chart.text(x, y, f"  {result.method.name}", f"label {result.method.family}")
             taken.append((px, py))
     return chart.render()
