@@ -14,9 +14,10 @@ import math
 import numpy as np
 from numba import njit
 
+from widenet.kernels.profile import SMALLEST_SINE
+
 # Division by zero gives infinity: the check for it would keep LLVM from vectorising.
 _loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-_ANTIPODE = 1e-37  # stands for an exact antipode, whose sine 0 would lose its sign; normal in float32
 
 
 @_loop
@@ -43,7 +44,7 @@ def unit_rows(X, U, norms):
 def signed_sines(C, shape, switches):
     """Replace cosines by signed sines; return how many are near or far as the switches say."""
     # In place through one name: LLVM does not vectorise a loop over two arrays that overlap.
-    half, zero, one, least = C.dtype.type(0.5), C.dtype.type(0), C.dtype.type(1), C.dtype.type(_ANTIPODE)
+    half, zero, one, least = C.dtype.type(0.5), C.dtype.type(0), C.dtype.type(1), C.dtype.type(SMALLEST_SINE)
     near, far = C.dtype.type(switches[0]), C.dtype.type(switches[1])
     close = 0
     for i in range(shape[0]):
@@ -74,7 +75,7 @@ def _half_distance(x, y, x_scale, y_scale):
 def repair_sines(S, X, Y, norms, switches, same):
     """Recompute the sines of near duplicates and near antipodes from differences of the rows themselves."""
     x_norms, y_norms = norms
-    least, zero = S.dtype.type(_ANTIPODE), S.dtype.type(0)
+    least, zero = S.dtype.type(SMALLEST_SINE), S.dtype.type(0)
     near, far = S.dtype.type(switches[0]), S.dtype.type(switches[1])
     for i in range(X.shape[0]):
         row = S[i, : Y.shape[0]]

@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from widenet.kernels import _fused
 from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners
-from widenet.kernels.profile import AngleProfile, RoughFunctionError
+from widenet.kernels.profile import SMALLEST_SINE, AngleProfile, RoughFunctionError, angles_of_sines
 
 _TILE = 512
 _PART = 2**14  # near pairs a torch call
@@ -152,9 +152,9 @@ class _Rows:
 
 
 def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
-    compiled = _compiled(terms, X.dtype)
-    if compiled is None or X.device.type != "cpu":
-        return _plain_gram(terms, compiled, X, Y)
+    compiled = _compiled(terms, X.dtype) if X.device.type == "cpu" else None
+    if compiled is None:
+        return _plain_gram(terms, X, Y)
     left = _Rows.of(X)
     right = left if Y is None else _Rows.of(Y)
     result = new_matrix(len(X), len(X) if Y is None else len(Y), X)
@@ -220,25 +220,52 @@ class _Tiles:
 
 
 def _fill_zero_rows(result: Tensor, left: _Rows, right: _Rows, value: float) -> None:
-    result[torch.from_numpy(left.norms == 0)] = value
-    result[:, torch.from_numpy(right.norms == 0)] = value
+    # By index: torch would answer a mask by a pass over the whole matrix.
+    for i in np.nonzero(left.norms == 0)[0]:
+        result[i] = value
+    for j in np.nonzero(right.norms == 0)[0]:
+        result[:, j] = value
 
 
-def _plain_gram(terms: tuple[AngularTerm, ...], compiled: _Compiled | None, X: Tensor, Y: Tensor | None) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The terms of one degree as torch functions of signed sines: values, and derivatives in the cosine."""
+
+    degree: float
+    values: Callable[[Tensor], Tensor]
+    slopes: Callable[[Tensor], Tensor]
+
+
+def _parts(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> list[_Part]:
+    compiled = _compiled(terms, dtype)
+    if compiled is not None:
+        pairs = zip(compiled.degrees, compiled.profiles, strict=True)
+        return [_Part(degree, profile.of_sines, profile.slope_in_cosines) for degree, profile in pairs]
+    return [_Part(t.degree, partial(_exact_values, t.function), partial(_exact_slopes, t.function)) for t in terms]
+
+
+def _exact_values(function: Callable[[Tensor], Tensor], sigma: Tensor) -> Tensor:
+    return function(angles_of_sines(sigma.double())).to(sigma.dtype)
+
+
+def _exact_slopes(function: Callable[[Tensor], Tensor], sigma: Tensor) -> Tensor:
+    theta = angles_of_sines(sigma.double()).requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(function(theta).sum(), theta)
+    sine = torch.sin(theta.detach())
+    return torch.where(sigma.abs() > SMALLEST_SINE, -slope / sine.where(sine > 0, 1.0), 0.0).to(sigma.dtype)
+
+
+def _plain_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
     """The same by torch, on any device, and for functions that do not compile."""
+    parts = _parts(terms, torch.float64)
+    at_zero = sum(term.at_zero for term in terms if term.degree == 0)
 
     def cross(X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         sines, x_norms, y_norms = _sines_between(X, Y, same=same)
         block = torch.zeros_like(sines)
-        if compiled is None:
-            theta = 2 * torch.arcsin(sines.abs())
-            theta = torch.where(torch.signbit(sines), math.pi - theta, theta)
-            for term in terms:
-                block += term.function(theta) * x_norms[:, None] ** term.degree * y_norms**term.degree
-        else:
-            for degree, profile in zip(compiled.degrees, compiled.profiles, strict=True):
-                block += profile.of_sines(sines) * x_norms[:, None] ** degree * y_norms**degree
-        at_zero = sum(term.at_zero for term in terms if term.degree == 0)
+        for part in parts:
+            block += part.values(sines) * x_norms[:, None] ** part.degree * y_norms**part.degree
         return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), at_zero).to(X.dtype)
 
     return fill_blocks(cross, X, Y)
@@ -260,7 +287,7 @@ def _sines_between(X: Tensor, Y: Tensor, *, same: bool) -> tuple[Tensor, Tensor,
         sines[a, b] = torch.linalg.vector_norm(x_units[a] - sign[:, None] * y_units[b], dim=1) / 2
     if same:
         sines.fill_diagonal_(0)
-    return torch.where(cosines < 0, -sines.clamp_min(1e-37), sines), x_norms, y_norms
+    return torch.where(cosines < 0, -sines.clamp_min(SMALLEST_SINE), sines), x_norms, y_norms
 
 
 def _norms(points: Tensor) -> Tensor:
@@ -291,29 +318,27 @@ def _gradients(
     terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor, upstream: Tensor, *, same: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of sum(upstream * K) in X and in Y, in double precision by blocks of rows."""
-    compiled = _compiled(terms, torch.float64)
-    if compiled is None:
-        raise RoughFunctionError("a gradient needs a function of the angle that compiles", "one that does not")
+    parts = _parts(terms, torch.float64)
     to_x, to_y = torch.zeros_like(X, dtype=torch.float64), torch.zeros_like(Y, dtype=torch.float64)
     rows = max(1, 2**22 // len(Y))
     for start in range(0, len(X), rows):
-        part = slice(start, start + rows)
-        sines, x_norms, y_norms = _sines_between(X[part], Y, same=False)
+        chosen = slice(start, start + rows)
+        sines, x_norms, y_norms = _sines_between(X[chosen], Y, same=False)
         if same:
             sines.diagonal(start).zero_()
-        x_units = X[part].double() / x_norms.where(x_norms > 0, 1.0)[:, None]
+        x_units = X[chosen].double() / x_norms.where(x_norms > 0, 1.0)[:, None]
         y_units = Y.double() / y_norms.where(y_norms > 0, 1.0)[:, None]
         defined = (x_norms > 0)[:, None] & (y_norms > 0)
-        given = upstream[part].double() * defined
+        given = upstream[chosen].double() * defined
         by_cosine, by_x, by_y = torch.zeros_like(sines), torch.zeros_like(x_norms), torch.zeros_like(y_norms)
-        for degree, profile in zip(compiled.degrees, compiled.profiles, strict=True):
-            weighted = given * x_norms[:, None] ** degree * y_norms**degree
-            by_cosine += weighted * profile.slope_in_cosines(sines)
-            if degree:
-                values = weighted * profile.of_sines(sines)
-                by_x += degree * values.sum(1)
-                by_y += degree * values.sum(0)
-        to_x[part] = _in_points(by_cosine @ y_units, by_x, x_units, x_norms)
+        for part in parts:
+            weighted = given * x_norms[:, None] ** part.degree * y_norms**part.degree
+            by_cosine += weighted * part.slopes(sines)
+            if part.degree:
+                values = weighted * part.values(sines)
+                by_x += part.degree * values.sum(1)
+                by_y += part.degree * values.sum(0)
+        to_x[chosen] = _in_points(by_cosine @ y_units, by_x, x_units, x_norms)
         to_y += _in_points(by_cosine.T @ x_units, by_y, y_units, y_norms)
     return to_x.to(X.dtype), to_y.to(Y.dtype)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 _PAIRS = 2**18  # entries of one block: a few temporaries of it fit in the cache of one core
+_DEVICE_PAIRS = 2**24  # on other devices: large enough that launches cost nothing
 
 
 @runtime_checkable
@@ -62,7 +63,7 @@ def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
 
 def _block_size(X: Tensor) -> int:
     positions = math.prod(X.shape[1:-1])
-    return max(1, math.isqrt(_PAIRS) // positions)
+    return max(1, math.isqrt(_PAIRS if X.device.type == "cpu" else _DEVICE_PAIRS) // positions)
 
 
 def _threads(result: Tensor) -> int:

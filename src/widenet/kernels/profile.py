@@ -14,6 +14,8 @@ from widenet.errors import WidenetError
 
 AngleFunction = Callable[[Tensor], Tensor]
 
+SMALLEST_SINE = 1e-37  # stands for an exact antipode, whose sine 0 would lose its sign; normal in float32
+
 _LARGEST = math.sqrt(0.5)  # sin(pi / 4), the largest sine of a half
 _POLES = (math.inf, 2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03)
 _TARGET = {torch.float32: 3e-8, torch.float64: 2e-15}
@@ -98,11 +100,11 @@ class AngleProfile:
 
     def __call__(self, theta: Tensor) -> Tensor:
         """k(theta), in the profile's precision."""
-        return self.of_sines(_sines_of_angles(theta.to(torch.float64)).to(self.dtype))
+        return self.of_sines(sines_of_angles(theta.to(torch.float64)).to(self.dtype))
 
     def derivative(self, theta: Tensor) -> Tensor:
         """k'(theta), in the profile's precision."""
-        sigma = _sines_of_angles(theta.to(torch.float64)).to(self.dtype)
+        sigma = sines_of_angles(theta.to(torch.float64)).to(self.dtype)
         cosine = torch.sqrt(1 - sigma * sigma)
         return self.slope_in_sines(sigma) * torch.where(torch.signbit(sigma), -0.5, 0.5) * cosine
 
@@ -118,7 +120,7 @@ class AngleProfile:
         """Dk / dcos(theta) of signed sines; taken as 0 at 0 and at pi, where it may be infinite."""
         sine = sigma.abs()
         slope = self.slope_in_sines(sigma) / (4 * torch.where(torch.signbit(sigma), sine, -sine))
-        return torch.where(sine > 1e-37, slope, 0.0)
+        return torch.where(sine > SMALLEST_SINE, slope, 0.0)
 
     def _value(self, index: int, sine: Tensor) -> Tensor:
         half = self.halves[index]
@@ -234,5 +236,14 @@ def _switch(sines: np.ndarray, values: np.ndarray, size: float, dtype: torch.dty
     return max(float(sines[above[-1] + 1]) if len(above) else 0.0, floor)
 
 
-def _sines_of_angles(theta: Tensor) -> Tensor:
-    return torch.where(theta <= math.pi / 2, torch.sin(theta / 2), -torch.sin((math.pi - theta) / 2).clamp_min(1e-37))
+def sines_of_angles(theta: Tensor) -> Tensor:
+    """Signed sines: sin(theta / 2) up to pi / 2, minus sin((pi - theta) / 2) above."""
+    return torch.where(
+        theta <= math.pi / 2, torch.sin(theta / 2), -torch.sin((math.pi - theta) / 2).clamp_min(SMALLEST_SINE)
+    )
+
+
+def angles_of_sines(sigma: Tensor) -> Tensor:
+    """Angles of signed sines."""
+    near = 2 * torch.arcsin(sigma.abs())
+    return torch.where(torch.signbit(sigma), math.pi - near, near)
