@@ -10,7 +10,7 @@ from torch import Tensor
 # formed from the difference; above it the error is at most some 1 / (2 _NEAR) roundings.
 _NEAR = 0.03
 # Points of so few channels are subtracted directly; blocks with this share of near pairs too.
-_FEW_CHANNELS = 4
+_FEW_CHANNELS = 2
 _MANY_PAIRS = 1 / 16
 
 
@@ -34,7 +34,10 @@ def squared_distances(X: Float[Tensor, "n ..."], Y: Float[Tensor, "m ..."], *, s
     X, Y = X.reshape(len(X), -1), Y.reshape(len(Y), -1)
     if torch.is_grad_enabled() and (X.requires_grad or Y.requires_grad):
         return _SquaredDistances.apply(X, Y, same)  # pyright: ignore[reportReturnType]
-    return _compute(X, Y, same)[0]
+    if X.shape[1] > _FEW_CHANNELS:
+        return _compute(X, Y, same)[0]
+    squares = _direct(X, Y)
+    return squares.fill_diagonal_(0) if same else squares
 
 
 def _compute(X: Tensor, Y: Tensor, same: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,11 +49,10 @@ def _compute(X: Tensor, Y: Tensor, same: bool) -> tuple[Tensor, Tensor, Tensor]:
         x, y, norms = _norms(X, Y)
         squares = torch.addmm(norms, x, y.T, alpha=-2)
         # Not (>=) rather than (<): overflow to NaN counts as near, and its difference gives infinity.
-        far = torch.ge(squares, norms.mul_(_NEAR))
-        if far.all():
-            none = torch.empty(0, dtype=torch.long, device=X.device)
-            return squares, none, none
-        rows, columns = far.logical_not_().nonzero(as_tuple=True)
+        near = torch.ge(squares, norms.mul_(_NEAR)).logical_not_()
+        if same:
+            near.fill_diagonal_(False)
+        rows, columns = _positions(near)
         if len(rows) > _MANY_PAIRS * squares.numel():
             squares = _direct(X, Y)
         else:
@@ -60,6 +62,15 @@ def _compute(X: Tensor, Y: Tensor, same: bool) -> tuple[Tensor, Tensor, Tensor]:
     if same:
         squares.fill_diagonal_(0)
     return squares, rows, columns
+
+
+def _positions(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the true entries; rows without any, nearly all of them, are passed over eight at a time."""
+    width = mask.shape[1] // 8 * 8
+    words = mask[:, :width].reshape(-1).view(torch.int64).reshape(len(mask), -1)
+    hit = (words.any(1) | mask[:, width:].any(1)).nonzero()[:, 0]
+    found, columns = mask[hit].nonzero(as_tuple=True)
+    return hit[found], columns
 
 
 def _norms(X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,12 +90,16 @@ class _SquaredDistances(torch.autograd.Function):
     def forward(ctx: Any, X: Tensor, Y: Tensor, same: bool) -> Tensor:
         squares, rows, columns = _compute(X, Y, same)
         ctx.save_for_backward(X, Y, rows, columns)
+        ctx.same = same
         return squares
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         X, Y, rows, columns = ctx.saved_tensors
         gradient = gradients[0]
+        if ctx.same:
+            # x_i - x_i is 0, and stays it.
+            gradient = gradient - torch.diag_embed(gradient.diagonal())
         centre = Y.mean(0).detach()
         x, y = X - centre, Y - centre
         far = gradient.index_put((rows, columns), gradient.new_zeros(()))
