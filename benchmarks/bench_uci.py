@@ -26,6 +26,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.svm import SVC
 
 from widenet.estimators import KernelClassifier
+from widenet.experiments.metrics import summarize
 
 FOLDS = 4
 BOOSTING_ITERATIONS = (25, 50, 100, 200)
@@ -138,16 +139,35 @@ def _todo(results: dict[str, dict[str, Any]], folder: Path, methods: list[str]) 
                 yield method, path
 
 
+def print_table(results: dict[str, dict[str, Any]], methods: list[str]) -> None:
+    """All sets; then those that the design of the classifier was settled on, and the others apart."""
+    names = sorted(results)
+    parts = {"all sets": names, "every second set (seen in the design)": names[::2], "the other sets": names[1::2]}
+    for title, part in parts.items():
+        if not part:
+            continue
+        accuracies = np.array([[np.mean(results[name][m]["accuracies"]) for m in methods] for name in part])
+        print(f"\n{title}: {len(part)}")
+        print(f"{'method':15s}{'mean':>8s}{'s.e.':>7s}{'rank':>7s}{'P90':>7s}{'P95':>7s}{'PMA':>7s}{'seconds':>9s}")
+        for row in summarize(methods, accuracies):
+            seconds = sum(results[name][row.method]["seconds"] for name in part)
+            print(
+                f"{row.method:15s}{row.mean:8.3f}{row.standard_error:7.2f}{row.rank:7.2f}"
+                f"{row.p90:7.1f}{row.p95:7.1f}{row.pma:7.2f}{seconds:9.0f}"
+            )
+
+
 def main() -> None:
     """Run the methods and print their table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("bench_uci.json"))
-    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--methods", default="widenet,forest,rbf-svm,boosting")
     options = parser.parse_args()
     if not options.folder.is_dir() or not any(options.folder.glob("*.npz")):
         sys.exit(f"skipped: {options.folder} holds no .npz sets")
-    run(options.folder, options.cache, options.methods.split(","))
+    chosen = options.methods.split(",")
+    print_table(run(options.folder, options.cache, chosen), chosen)
 
 
 if __name__ == "__main__":

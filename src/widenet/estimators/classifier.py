@@ -66,7 +66,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         ridge: Any = "auto",
         ridge_scale: Any = "relative",
         standardize: Any = True,
-        combine: Any = 5,
+        combine: Any = 10,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge

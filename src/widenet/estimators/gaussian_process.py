@@ -56,7 +56,7 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         ridge_scale: Any = "relative",
         amplitude: Any = "auto",
         standardize: Any = True,
-        combine: Any = 5,
+        combine: Any = 10,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge

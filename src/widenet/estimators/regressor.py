@@ -71,7 +71,7 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         ridge_scale: Any = "relative",
         solver: Any = "auto",
         standardize: Any = True,
-        combine: Any = 5,
+        combine: Any = 10,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
