@@ -9,6 +9,7 @@ from widenet.architectures import Layer
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.kernels.angle import AngularTerm
 from widenet.kernels.base import Kernel
+from widenet.kernels.dense_chain import DenseChain
 from widenet.kernels.homogeneity import Degrees, degrees
 from widenet.kernels.moments import Moments, aligned_moments, pair_moments, sphere_moments
 from widenet.kernels.propagate import propagate
@@ -39,7 +40,18 @@ class _NetworkKernel(Kernel):
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         # float64 inside: layer after layer, float32 moments would lose the angle of near pairs.
-        return self._read(pair_moments(X.double(), Y.double(), self._tangent, same=same)).to(X.dtype)
+        chain = DenseChain.of(self.architecture, self._tangent) if X.device.type == "cpu" else None
+        if chain is None or (torch.is_grad_enabled() and (X.requires_grad or Y.requires_grad)):
+            return self._all_pairs(X, Y, same=same).to(X.dtype)
+        block = chain.cross(X.detach(), Y.detach(), same=same)
+        zero = [(points == 0).all(1) for points in (X, Y)]
+        if zero[0].any() or zero[1].any():
+            block[zero[0]] = self._all_pairs(X[zero[0]], Y, same=False)
+            block[:, zero[1]] = self._all_pairs(X, Y[zero[1]], same=False)
+        return block.to(X.dtype)
+
+    def _all_pairs(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        return self._read(pair_moments(X.double(), Y.double(), self._tangent, same=same))
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self._read(aligned_moments(X.double(), self._tangent)).to(X.dtype)
