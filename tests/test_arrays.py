@@ -1,0 +1,84 @@
+"""The border between NumPy and torch, and memory limits."""
+
+import numpy as np
+import pytest
+import torch
+
+from widenet._arrays import format_bytes, parse_memory, read_inputs, row_blocks
+from widenet.errors import InvalidInput
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numpy_comes_back_as_numpy_of_its_dtype(dtype: type):
+    inputs = read_inputs(np.ones((2, 3), dtype))
+    result = inputs.restore(inputs.X)
+    assert isinstance(result, np.ndarray)
+    assert result.dtype == dtype
+
+
+def test_torch_comes_back_as_torch_with_its_graph():
+    X = torch.ones(2, 3, requires_grad=True)
+    result = read_inputs(X).restore(X * 2)
+    assert result.requires_grad
+
+
+@pytest.mark.parametrize("X", [np.array([[1, 2]]), np.array([[True, False]]), [[1, 2]], torch.tensor([[1, 2]])])
+def test_whole_numbers_become_float64(X: object):
+    assert read_inputs(X).X.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.array([[1.0], [np.nan], [np.inf]]), "2 of 3 rows, the first is row 1"),
+        (np.array([["a"]]), "must hold real numbers"),
+        (np.array([["a", None]], dtype=object), "must hold numbers"),
+        (np.array([[1j]]), "must hold real numbers"),
+        (torch.tensor([[1j]]), "must be real"),
+        (np.ones(3), r"shape \(3,\)"),
+        (np.ones((0, 3)), r"shape \(0, 3\)"),
+        (np.ones((3, 2), np.float16), "float32 or float64"),
+    ],
+)
+def test_bad_points_are_refused_with_what_came(X: object, message: str):
+    with pytest.raises(InvalidInput, match=message):
+        read_inputs(X)
+
+
+def test_large_finite_numbers_whose_sum_overflows_pass():
+    assert read_inputs(np.full((2, 2), 1e308)).X.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("Y", "message"),
+    [
+        (np.ones((2, 3), np.float32), "one dtype"),
+        (torch.ones(2, 3, dtype=torch.float64), "one array kind"),
+        (np.ones((2, 4)), "one shape"),
+    ],
+)
+def test_points_that_do_not_match_are_refused(Y: object, message: str):
+    with pytest.raises(InvalidInput, match=message):
+        read_inputs(np.ones((2, 3)), Y)
+
+
+def test_row_blocks_cover_every_row_once():
+    rows = [row for block in row_blocks(10, 4) for row in range(block.start, block.stop)]
+    assert rows == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("1 GiB", 2**30), ("500 MB", 5 * 10**8), (2**20, 2**20), ("1.5kib", 1536)]
+)
+def test_memory_limits_are_read(limit: int | str, expected: int):
+    assert parse_memory(limit) == expected
+
+
+@pytest.mark.parametrize("limit", ["many", "1 XB", 0, -5, "0 GB"])
+def test_bad_memory_limits_are_refused(limit: int | str):
+    with pytest.raises(InvalidInput, match="memory limit"):
+        parse_memory(limit)
+
+
+def test_byte_counts_read_well():
+    assert [format_bytes(count) for count in (10, 1536, 2**40)] == ["10 B", "1.5 KiB", "1 TiB"]
