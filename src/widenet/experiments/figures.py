@@ -20,7 +20,7 @@ COLOURS = {
     "orange": "#E69F00",
     "sky": "#56B4E9",
     "black": "#222222",
-    "grey": "#8A8A8A",
+    "grey": "#6E6E6E",
 }
 _INK, _FAINT = "#222222", "#E4E4E4"
 _STYLE = {

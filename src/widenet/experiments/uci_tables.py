@@ -144,13 +144,14 @@ def accuracy_figure(board: Scoreboard) -> Figure:
                     label=learner,
                 )  # fmt: skip
             axes.grid(False, axis="y")
-        names = [board.methods[method][0].replace("gamma", r"$\gamma$") for method in order]
+        names = [board.methods[method][0].replace("gamma", "γ") for method in order]
         left.set_yticks(place, names)
-        left.tick_params(axis="y", length=0)
+        for axes in (left, right):
+            axes.tick_params(axis="y", length=0)
         left.set_xlabel("mean accuracy (%) ± standard error over sets")
         right.axvline(0, color=COLOURS["black"], linewidth=0.7)
-        best = ", ".join(board.methods[reference]).replace("gamma", r"$\gamma$")
+        best = ", ".join(board.methods[reference]).replace("gamma", "γ")
         right.set_xlabel(f"difference to {best}\n(points, paired by set) ± standard error")
         left.set_title(f"{len(board.names)} data sets")
-        left.legend(loc="lower right")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
