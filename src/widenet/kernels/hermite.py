@@ -1,12 +1,14 @@
 """Gaussian expectations of smooth functions: trapezoidal sums and Hermite series."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import pi, sqrt
 
 import torch
 from torch import Tensor
 
 from widenet.errors import InvalidArchitecture
+from widenet.kernels._fused_series import product_series
 
 # Relative tail of the series at which it is good to the last digits, and at which it is refused.
 _ENOUGH, _REFUSED = 1e-15, 1e-10
@@ -56,7 +58,8 @@ def series_values(
             at = z if z.requires_grad else z.detach().requires_grad_()
             return torch.autograd.grad(function(at).sum(), at, create_graph=z.requires_grad)[0]
 
-    a, b = x.sqrt(), y.sqrt()
+    a = x.sqrt()
+    b = a if y is x else y.sqrt()
     size = a * b
     rho = torch.where(size > 0, cross / torch.where(size > 0, size, 1.0), 0.0).clamp(-1, 1)
     length = degree + 1 if degree is not None else _series_length(function, slope, a, b)
@@ -64,27 +67,46 @@ def series_values(
     for f in (function, slope):
         of_x = _coefficients(f, a, length)
         of_y = of_x if a is b else _coefficients(f, b, length)
-        total = torch.zeros_like(rho)
-        for order in range(length - 1, -1, -1):
-            total = total * rho + of_x[order] * of_y[order]
-        values.append(total)
+        values.append(_product_series(of_x, of_y, rho))
     return values[0], values[1]
+
+
+def _product_series(of_x: Tensor, of_y: Tensor, rho: Tensor) -> Tensor:
+    """Sum over l of of_x[l] of_y[l] rho^l; by the fused loop for all pairs of rows and columns."""
+    graph = torch.is_grad_enabled() and any(part.requires_grad for part in (of_x, of_y, rho))
+    pairs = rho.ndim == 2 and of_x.shape[1:] == (len(rho), 1) and of_y.shape[1:] == (1, rho.shape[1])
+    if pairs and not graph and rho.device.type == "cpu":
+        total = torch.empty_like(rho)
+        rows, columns = (_in_fours(part.detach().reshape(len(part), -1)).numpy() for part in (of_x, of_y))
+        product_series(rows, columns, rho.detach().contiguous().numpy(), total.numpy())
+        return total
+    total = torch.zeros_like(rho)
+    for order in range(len(of_x) - 1, -1, -1):
+        total = total * rho + of_x[order] * of_y[order]
+    return total
+
+
+def _in_fours(coefficients: Tensor) -> Tensor:
+    return torch.nn.functional.pad(coefficients, (0, 0, 0, -len(coefficients) % 4)).contiguous()
 
 
 def _coefficients(function: Callable[[Tensor], Tensor], std: Tensor, length: int) -> Tensor:
     """h_0 .. h_{length-1} at every standard deviation, (length, *std.shape)."""
-    # The Hermite function of order l oscillates with frequency sqrt(l); eight nodes a radian resolve it.
-    z, weight = gaussian_grid(std, min(1 / 16, 1 / (2 * sqrt(length))))
+    z, basis = _hermite(length, std.device)
     samples = function(std.reshape(-1, 1) * z)
-    return (_hermite(z, weight, length) @ samples.T).reshape(length, *std.shape)
+    return (basis @ samples.T).reshape(length, *std.shape)
 
 
-def _hermite(z: Tensor, weight: Tensor, length: int) -> Tensor:
-    """Weighted orthonormal Hermite polynomials at the nodes, (length, nodes)."""
+@lru_cache(maxsize=8)
+def _hermite(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Nodes, and weighted orthonormal Hermite polynomials at them, (length, nodes)."""
+    # The Hermite function of order l oscillates with frequency sqrt(l); eight nodes a radian resolve it.
+    like = torch.empty(0, dtype=torch.float64, device=device)
+    z, weight = gaussian_grid(like, min(1 / 16, 1 / (2 * sqrt(length))))
     rows = [weight, z * weight][:length]
     for order in range(1, length - 1):
         rows.append((z * rows[order] - sqrt(order) * rows[order - 1]) / sqrt(order + 1))
-    return torch.stack(rows)
+    return z, torch.stack(rows)
 
 
 def _series_length(
