@@ -148,7 +148,7 @@ def _compile(function: AngleFunction, dtype: torch.dtype) -> AngleProfile:
     best: AngleProfile | None = None
     for roots in (0, 1, 2):
         samples = [_Samples.of(function, index, roots, dtype) for index in (0, 1)]
-        size = max(np.abs(s.truth).max() for s in samples)
+        size = max(np.abs([s.end, *s.truth]).max() for s in samples)
         if not np.isfinite(size):
             raise RoughFunctionError("a function of the angle must be finite on [0, pi]", f"a largest value of {size}")
         fits = [_shortest(s, roots, dtype, size or 1.0) for s in samples]
