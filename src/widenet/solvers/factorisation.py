@@ -81,4 +81,5 @@ class _Panel:
             return
         slab = matrix[row : row + _ROWS, start:stop]
         rest = torch.addmm(slab, matrix[row : row + _ROWS, :start], matrix[start:stop, :start].T, alpha=-1)
-        slab.copy_(torch.linalg.solve_triangular(self.factor, rest.T, upper=False).T)
+        # Solved from the right: half the time of solving for the transpose, which is first copied.
+        slab.copy_(torch.linalg.solve_triangular(self.factor.T, rest, upper=True, left=False))
