@@ -4,7 +4,6 @@ import csv
 
 import numpy as np
 import pytest
-from tests.experiments.uci_sets import arrays_of, iris_set, write_original
 
 from widenet.errors import InvalidFile, InvalidInput
 from widenet.experiments import laplace
@@ -38,7 +37,7 @@ def test_without_data_the_spectral_parts_run_and_say_what_is_missing(tmp_path):
     assert all(table.markdown() in report for table in outcome.tables)
 
 
-def test_with_data_both_layouts_are_run(tmp_path):
+def test_with_data_both_layouts_are_run(tmp_path, iris_set, arrays_of, write_original):
     data, output = tmp_path / "data", tmp_path / "out"
     data.mkdir()
     np.savez(data / "first.npz", **arrays_of(iris_set(40, "first")))
@@ -64,7 +63,7 @@ def test_with_data_both_layouts_are_run(tmp_path):
     assert len(choices) == 2 * 4 * 2
 
 
-def test_a_second_run_reads_the_stored_results(tmp_path, monkeypatch):
+def test_a_second_run_reads_the_stored_results(tmp_path, monkeypatch, iris_set, arrays_of):
     data = tmp_path / "data"
     data.mkdir()
     np.savez(data / "first.npz", **arrays_of(iris_set(40, "first")))

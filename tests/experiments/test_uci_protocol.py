@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from sklearn.svm import SVC
-from tests.experiments.uci_sets import iris_set
 
 from widenet.errors import FingerprintMismatch, InvalidFile
 from widenet.experiments.kernel_grids import ExponentialFamily, GridPoint, NetworkFamily, all_families
@@ -71,7 +70,7 @@ def test_families_have_different_names():
     assert {"NTK", "Laplace", "Gaussian", "H-Laplace", "gamma = 0.5", "H-gamma = 1.5"} < set(names)
 
 
-def test_protocol_is_the_published_one_in_plain_loops():
+def test_protocol_is_the_published_one_in_plain_loops(iris_set):
     """Selection on the one split with strict improvement, then the mean over four folds, with the public recursion."""
     data, y = iris_set(), iris_set().y
     kernels = published_kernels(data.X)
@@ -102,7 +101,7 @@ def test_protocol_is_the_published_one_in_plain_loops():
     assert record.seconds > 0
 
 
-def test_least_squares_is_ridge_regression_on_centred_classes():
+def test_least_squares_is_ridge_regression_on_centred_classes(iris_set):
     data = iris_set()
     K = Laplace(2.0)(data.X)
     a, b = data.select
@@ -117,7 +116,7 @@ def test_least_squares_is_ridge_regression_on_centred_classes():
     assert len({tuple(row) for row in predicted.tolist()}) > 1
 
 
-def test_learners_keep_labels_that_do_not_start_at_zero():
+def test_learners_keep_labels_that_do_not_start_at_zero(iris_set):
     data = iris_set()
     K = Laplace(2.0)(data.X)
     for learner in (SupportVectors(), LeastSquares()):
@@ -165,7 +164,7 @@ def outcome(records):
     return {(r.name, r.family, r.learner): (r.correct, r.choices) for r in records}
 
 
-def test_stored_results_are_read_back_and_only_missing_ones_run(tmp_path):
+def test_stored_results_are_read_back_and_only_missing_ones_run(tmp_path, iris_set):
     sets = [iris_set(40, "a"), iris_set(48, "b")]
     whole = run_protocol(sets, FAMILIES, LEARNERS, tmp_path)
     assert len(whole) == 8
@@ -181,7 +180,7 @@ def test_stored_results_are_read_back_and_only_missing_ones_run(tmp_path):
     assert kept.stat().st_mtime_ns == before
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, iris_set):
     sets = [iris_set(40, "a"), iris_set(48, "b")]
 
     def stop(text, done, total):
@@ -197,7 +196,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     assert outcome(run_protocol(sets, FAMILIES, LEARNERS, tmp_path)) == outcome(fresh)
 
 
-def test_results_of_other_data_or_grids_are_refused(tmp_path):
+def test_results_of_other_data_or_grids_are_refused(tmp_path, iris_set):
     data = iris_set()
     run_protocol([data], FAMILIES[:1], LEARNERS[:1], tmp_path)
     X = data.X.copy()
@@ -216,13 +215,13 @@ def test_results_of_other_data_or_grids_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"fingerprint": 1, "seconds": "x"}', "\x00"])
-def test_corrupt_results_are_refused(tmp_path, content):
+def test_corrupt_results_are_refused(tmp_path, content, iris_set):
     (tmp_path / "irises--Laplace--SVM.json").write_text(content)
     with pytest.raises(InvalidFile, match="Delete it"):
         run_protocol([iris_set()], FAMILIES[:1], LEARNERS[:1], tmp_path)
 
 
-def test_stored_results_tell_what_was_tried(tmp_path):
+def test_stored_results_tell_what_was_tried(tmp_path, iris_set):
     run_protocol([iris_set()], FAMILIES[:1], LEARNERS[:1], tmp_path)
     document = json.loads((tmp_path / "irises--Laplace--SVM.json").read_text())
     assert document["kernels"] == [f"Laplace(scale={2.0 * 2.0**octave!r})" for octave in (-1, 0, 1)]
@@ -231,7 +230,7 @@ def test_stored_results_tell_what_was_tried(tmp_path):
     assert document["choices"]["first"]["tied"] == (np.array(document["correct"]) == np.max(document["correct"])).sum()
 
 
-def test_processes_give_the_same_results(tmp_path):
+def test_processes_give_the_same_results(tmp_path, iris_set):
     sets = [iris_set(40, "a"), iris_set(48, "b")]
     alone = run_protocol(sets, FAMILIES[:1], LEARNERS, tmp_path / "alone")
     together = run_protocol(sets, FAMILIES[:1], LEARNERS, tmp_path / "together", jobs=2)

@@ -1,14 +1,31 @@
-"""A small classification set with splits, and the two layouts on disk, for the tests of the small-data protocol."""
+"""Fixtures: a small classification set with splits, and the two layouts on disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_iris
 
 from widenet.experiments.uci_data import Split, SplitSet
 
 
-def iris_set(rows: int = 48, name: str = "irises") -> SplitSet:
+@pytest.fixture
+def iris_set() -> Callable[..., SplitSet]:
+    return _iris_set
+
+
+@pytest.fixture
+def arrays_of() -> Callable[[SplitSet], dict[str, np.ndarray]]:
+    return _arrays_of
+
+
+@pytest.fixture
+def write_original() -> Callable[..., Path]:
+    return _write_original
+
+
+def _iris_set(rows: int = 48, name: str = "irises") -> SplitSet:
     """Every third iris or so, standardised, with random halves and four folds."""
     rng = np.random.default_rng(0)
     chosen = rng.permutation(150)[:rows]
@@ -25,7 +42,7 @@ def iris_set(rows: int = 48, name: str = "irises") -> SplitSet:
     )
 
 
-def arrays_of(data: SplitSet) -> dict[str, np.ndarray]:
+def _arrays_of(data: SplitSet) -> dict[str, np.ndarray]:
     """The arrays of an .npz file."""
     arrays = {"X": data.X, "y": data.y, "select_train": data.select.train, "select_test": data.select.test}
     for i, fold in enumerate(data.folds):
@@ -33,7 +50,7 @@ def arrays_of(data: SplitSet) -> dict[str, np.ndarray]:
     return arrays
 
 
-def write_original(folder: Path, data: SplitSet, described: str = "") -> Path:
+def _write_original(folder: Path, data: SplitSet, described: str = "") -> Path:
     """The layout of the 2014 collection."""
     place = folder / data.name
     place.mkdir()
