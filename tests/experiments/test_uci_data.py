@@ -27,7 +27,7 @@ def test_original_layout_gives_back_what_was_written(tmp_path, iris_set, arrays_
     assert_same(arrays_of(read), arrays_of(data))
 
 
-def test_original_layout_without_a_number_of_features_reads_it_from_the_header(
+def test_original_layout_may_tell_its_width_by_the_header_alone(
     tmp_path, iris_set, arrays_of, write_original
 ):
     data = iris_set()
