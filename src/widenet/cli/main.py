@@ -3,14 +3,15 @@
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from widenet import __version__
 from widenet.cli import compare, demo, fit, predict, reproduce, spectrum
 
-SUCCESS, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + signal.SIGINT
+SUCCESS, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + int(signal.SIGINT)
+STOPPED = "interrupted; nothing was left half-written"
 
 HELP = """Infinitely wide networks as kernels, on your tables.
 
@@ -38,7 +39,7 @@ commands.command(name="reproduce", epilog=reproduce.EXAMPLES)(reproduce.command)
 commands.command(name="demo")(demo.command)
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool | None) -> None:
     if asked:
         typer.echo(f"widenet {__version__}")
         raise typer.Exit
@@ -46,7 +47,9 @@ def _print_version(asked: bool) -> None:
 
 @commands.callback()
 def options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     """Options that come before the command."""
 
@@ -67,7 +70,7 @@ def run(arguments: list[str] | None = None) -> int:
     except WidenetError as error:
         return _complain(error, FAILURE if isinstance(error, (MemoryError, ArithmeticError)) else BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted; nothing was left half-written", INTERRUPTED)
+        return _complain(STOPPED, INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output is gone; the interpreter's own flush at exit must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,6 +86,8 @@ def run(arguments: list[str] | None = None) -> int:
         if message is not None:
             return _complain(message(), BAD_INPUT)
         raise
+    if outcome == INTERRUPTED:  # typer turns an interrupt into this outcome
+        return _complain(STOPPED, INTERRUPTED)
     return outcome if isinstance(outcome, int) else SUCCESS
 
 

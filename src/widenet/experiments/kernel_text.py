@@ -136,7 +136,7 @@ def _make(name: str, positional: list, named: dict) -> Kernel:
     try:
         return maker(*bound.args, **bound.kwargs)
     except TypeError as error:
-        raise InvalidInput(f"{name} needs other arguments", str(error)) from None
+        raise InvalidInput(f"{name} needs other arguments", str(error).splitlines()[0]) from None
 
 
 def _words(signature: inspect.Signature) -> str:

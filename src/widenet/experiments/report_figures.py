@@ -58,13 +58,16 @@ def time_figure(comparison: Comparison) -> str:
     for result, x, y in zip(sound, seconds, scores, strict=True):
         style = result.method.family
         chart.points(np.array([x]), np.array([y]), style, SHAPES[style], 5.5)
-    labelled = sorted(zip(sound, seconds, scores, strict=True), key=lambda item: -item[2])
-    taken: list[tuple[float, float]] = []
-    for result, x, y in labelled:
-        px, py = float(chart.x.place(x)), float(chart.y.place(y))
-        if all(abs(px - a) > 0.3 or abs(py - b) > 0.06 for a, b in taken):
-            chart.text(x, y, f"  {result.method.name}", f"label {result.method.family}")
-            taken.append((px, py))
+    marks = [(float(chart.x.place(x)), float(chart.y.place(y))) for x, y in zip(seconds, scores, strict=True)]
+    taken = [(px - 0.015, px + 0.015, py) for px, py in marks]
+    for result, (px, py), x, y in zip(sound, marks, seconds, scores, strict=True):
+        length = 0.017 * len(result.method.name) + 0.02
+        for anchor, low, high in (("start", px + 0.016, px + length), ("end", px - length, px - 0.016)):
+            if low > 0 and all(high < a or low > b or abs(py - c) > 0.045 for a, b, c in taken):
+                gap = "\u2002" + result.method.name if anchor == "start" else result.method.name + "\u2002"
+                chart.text(x, y, gap, f"label {result.method.family}", anchor)
+                taken.append((low, high, py))
+                break
     return chart.render()
 
 
@@ -195,7 +198,7 @@ def ridge_figure(view: KernelView) -> str:
     chart.line(view.ridges, np.clip(view.losses, 0, top), "widenet")
     if view.ridges[0] <= view.ridge <= view.ridges[-1]:
         chart.segment((view.ridge, 0.0), (view.ridge, top), "chosen")
-        chart.text(view.ridge, 0.02 * top, f" ridge {view.ridge:.2g}", "label")
+        chart.text(view.ridge, 0.03 * top, f"\u2002ridge {view.ridge:.2g}", "label")
     return chart.render()
 
 
@@ -223,7 +226,7 @@ def gram_figure(view: KernelView) -> str:
         "Spectrum of the Gram matrix",
     )
     chart.segment((0.9, view.ridge), (1.1 * n, view.ridge), "chosen")
-    chart.text(1.0, view.ridge, "ridge", "label")
+    chart.text(1.0, 1.4 * view.ridge, "ridge", "label")
     chart.line(index.astype(np.float64), values, "widenet")
     return chart.render()
 

@@ -54,8 +54,8 @@ class Axis:
         """Positions in [0, 1] along the axis."""
         v = np.asarray(values, dtype=np.float64)
         if self.log:
-            return np.log(np.maximum(v, 1e-300) / self.low) / np.log(self.high / self.low)
-        return (v - self.low) / (self.high - self.low)
+            return np.asarray(np.log(np.maximum(v, 1e-300) / self.low) / np.log(self.high / self.low))
+        return np.asarray((v - self.low) / (self.high - self.low))
 
     def ticks(self) -> list[tuple[float, str]]:
         """Values with their labels."""
@@ -101,10 +101,10 @@ class Chart:
         self.marks.append(f'<line class="line {style}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
 
     def text(self, x: float, y: float, text: str, style: str, anchor: str = "start") -> None:
-        """Words at a point, 6 pixels above it."""
+        """Words beside a point, at its height."""
         px, py = self._pixels(np.array([x]), np.array([y]))[0]
         self.marks.append(
-            f'<text class="{style}" x="{px:.1f}" y="{py - 6:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+            f'<text class="{style}" x="{px:.1f}" y="{py + 4:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
         )
 
     def render(self) -> str:
