@@ -48,7 +48,7 @@ class DenseChain:
     @lru_cache(maxsize=128)
     def of(architecture: Layer, tangent: bool) -> "DenseChain | None":
         """The chain for the NTK or else the NNGP of an architecture, or None where it is no such chain."""
-        layers = _elementary(architecture)
+        layers = elementary_chain(architecture)
         if layers is None:
             return None
         steps, activation = [], (0.0, 0.0)
@@ -113,17 +113,17 @@ def _untrained(step: _Step) -> _Step:
     return _Step(step.linear, step.absolute, step.gain, False, bias, step.random, step.whole)
 
 
-def _elementary(layer: Layer) -> list[Layer] | None:
+def elementary_chain(layer: Layer) -> list[Layer] | None:
     """The elementary layers of a chain in order, or None where it has others or branches."""
     if isinstance(layer, (AbsLinear, Dense, Scale)):
         return [layer]
     if isinstance(layer, Identity):
         return []
     if isinstance(layer, Repeat):
-        part = _elementary(layer.layer)
+        part = elementary_chain(layer.layer)
         return None if part is None else part * layer.times
     if isinstance(layer, Serial):
-        parts = [_elementary(part) for part in layer.layers]
+        parts = [elementary_chain(part) for part in layer.layers]
         return None if None in parts else [inner for part in parts if part is not None for inner in part]
     return None
 
