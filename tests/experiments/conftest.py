@@ -1,4 +1,4 @@
-"""Fixtures: a small classification set with splits, and the two layouts on disk."""
+"""Fixtures: a small classification set with splits, the two layouts on disk, and the published kernels in plain NumPy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -71,3 +71,25 @@ def _write_original(folder: Path, data: SplitSet, described: str = "") -> Path:
 
 def _lines(splits: list[Split]) -> str:
     return "".join(" ".join(map(str, rows)) + " \n" for split in splits for rows in split)
+
+
+@pytest.fixture
+def published_kernels() -> Callable[[np.ndarray], dict[tuple[int, int], np.ndarray]]:
+    return _published_kernels
+
+
+def _published_kernels(X: np.ndarray, most_layers: int = 4) -> dict[tuple[int, int], np.ndarray]:
+    """The recursion of the public code: c = 1, so a factor 1/2 a layer; norms floored at 1e-9; keys (depth, frozen)."""
+    kernels = {}
+    for frozen in range(most_layers + 1):
+        S = X @ X.T
+        T = np.zeros_like(S)
+        for depth in range(most_layers + 1):
+            if frozen <= depth:
+                T = T + S
+                kernels[depth, frozen] = T
+            norms = np.maximum(np.sqrt(np.outer(np.diag(S), np.diag(S))), 1e-9)
+            u = np.clip(S / norms, -1, 1)
+            S = norms * (u * (np.pi - np.arccos(u)) + np.sqrt(1 - u * u)) / (2 * np.pi)
+            T = T * (np.pi - np.arccos(u)) / (2 * np.pi)
+    return kernels

@@ -7,7 +7,7 @@ import pytest
 from sklearn.svm import SVC
 
 from widenet.errors import FingerprintMismatch, InvalidFile
-from widenet.experiments.kernel_grids import ExponentialFamily, GridPoint, NetworkFamily, all_families
+from widenet.experiments.kernel_grids import ExponentialFamily, GridPoint, NetworkFamily
 from widenet.experiments.learners import LeastSquares, SupportVectors
 from widenet.experiments.uci_data import SplitSet
 from widenet.experiments.uci_protocol import choose, evaluate, gram, run_protocol, stored_records
@@ -15,62 +15,7 @@ from widenet.kernels.stationary import Laplace
 from widenet.kernels.wrappers import Homogeneous
 
 
-def published_kernels(X: np.ndarray, most_layers: int = 4) -> dict[tuple[int, int], np.ndarray]:
-    """The recursion of the public code: c = 1, so a factor 1/2 a layer; norms floored at 1e-9; keys (depth, frozen)."""
-    kernels = {}
-    for frozen in range(most_layers + 1):
-        S = X @ X.T
-        T = np.zeros_like(S)
-        for depth in range(most_layers + 1):
-            if frozen <= depth:
-                T = T + S
-                kernels[depth, frozen] = T
-            norms = np.maximum(np.sqrt(np.outer(np.diag(S), np.diag(S))), 1e-9)
-            u = np.clip(S / norms, -1, 1)
-            S = norms * (u * (np.pi - np.arccos(u)) + np.sqrt(1 - u * u)) / (2 * np.pi)
-            T = T * (np.pi - np.arccos(u)) / (2 * np.pi)
-    return kernels
-
-
-def test_network_grid_is_the_published_one():
-    X = np.random.default_rng(1).standard_normal((9, 5))
-    expected = published_kernels(X)
-    points = NetworkFamily().points(5)
-    order = [(depth, frozen) for frozen in range(5) for depth in range(frozen, 5)]
-    assert len(points) == len(order) == len(expected) == 15
-    for point, key in zip(points, order, strict=True):
-        # The plain recursion takes acos of a rounded cosine on the diagonal, which costs half the digits there.
-        np.testing.assert_allclose(point.kernel(X), expected[key], rtol=1e-7, err_msg=str(key))
-        rows, columns = np.triu_indices(9, 1)
-        np.testing.assert_allclose(
-            point.kernel(X)[rows, columns], expected[key][rows, columns], rtol=1e-12, atol=1e-13, err_msg=str(key)
-        )
-
-
-def test_exponential_grid_is_the_stated_one():
-    X = np.random.default_rng(2).standard_normal((6, 3))
-    distance = np.sqrt(((X[:, None] - X) ** 2).sum(-1))
-    U = X / np.linalg.norm(X, axis=1, keepdims=True)
-    chord = np.sqrt(((U[:, None] - U) ** 2).sum(-1))
-    norms = np.outer(*[np.linalg.norm(X, axis=1)] * 2)
-    for gamma in (0.5, 1.0, 1.5, 2.0):
-        plain, directions = ExponentialFamily(gamma).points(3), ExponentialFamily(gamma, homogeneous=True).points(3)
-        for octave, a, b in zip(range(-3, 4), plain, directions, strict=True):
-            np.testing.assert_allclose(
-                a.kernel(X), np.exp(-((distance / (np.sqrt(3) * 2.0**octave)) ** gamma)), rtol=1e-10
-            )
-            expected = norms * np.exp(-((chord / 2.0**octave) ** gamma))
-            np.testing.assert_allclose(b.kernel(X), expected, rtol=1e-10, atol=1e-12)
-            assert a.place == b.place == (octave / 3,)
-
-
-def test_families_have_different_names():
-    names = [family.name for family in all_families()]
-    assert len(set(names)) == len(names) == 9
-    assert {"NTK", "Laplace", "Gaussian", "H-Laplace", "gamma = 0.5", "H-gamma = 1.5"} < set(names)
-
-
-def test_protocol_is_the_published_one_in_plain_loops(iris_set):
+def test_protocol_is_the_published_one_in_plain_loops(iris_set, published_kernels):
     """Selection on the one split with strict improvement, then the mean over four folds, with the public recursion."""
     data, y = iris_set(), iris_set().y
     kernels = published_kernels(data.X)
@@ -99,32 +44,6 @@ def test_protocol_is_the_published_one_in_plain_loops(iris_set):
     assert record.choices["first"].folds == pytest.approx(folds, rel=1e-13)
     assert record.choices["first"].accuracy == pytest.approx(sum(folds) / 4, rel=1e-13)
     assert record.seconds > 0
-
-
-def test_least_squares_is_ridge_regression_on_centred_classes(iris_set):
-    data = iris_set()
-    K = Laplace(2.0)(data.X)
-    a, b = data.select
-    targets = (data.y[a][:, None] == np.unique(data.y[a])).astype(float)
-    mean = targets.mean(0)
-    ridges = (10.0, 0.1, 1e-5)
-    predicted = LeastSquares().predict(K, data.y, data.select, ridges)
-    for row, ridge in zip(predicted, ridges, strict=True):
-        system = K[a][:, a] + ridge * np.trace(K[a][:, a]) / len(a) * np.eye(len(a))
-        expected = np.unique(data.y[a])[(K[b][:, a] @ np.linalg.solve(system, targets - mean) + mean).argmax(1)]
-        assert row.tolist() == expected.tolist()
-    assert len({tuple(row) for row in predicted.tolist()}) > 1
-
-
-def test_learners_keep_labels_that_do_not_start_at_zero(iris_set):
-    data = iris_set()
-    K = Laplace(2.0)(data.X)
-    for learner in (SupportVectors(), LeastSquares()):
-        plain = learner.predict(K, data.y, data.select, (1.0,))
-        moved = learner.predict(K, 7 - 2 * data.y, data.select, (1.0,))
-        assert set(moved.ravel()) <= {7, 5, 3}
-        # Ties between classes may fall to another one when their order turns round.
-        assert (moved == 7 - 2 * plain).mean() > 0.9
 
 
 def points_at(*places: float) -> list[GridPoint]:
