@@ -57,9 +57,7 @@ def compare_with(reference: dict[str, float], sets: dict[str, SplitSet], records
 
 def main() -> int:
     """Run or read, and print."""
-    parser = argparse.ArgumentParser(
-        description="Run the small-data protocol over a folder of sets, and print its tables"
-    )
+    parser = argparse.ArgumentParser(description="Run the small-data protocol over a folder of sets and print it")
     parser.add_argument("folder", type=Path)
     parser.add_argument("store", type=Path)
     parser.add_argument("--reference", type=Path)

@@ -1,4 +1,4 @@
-"""Fixtures: a small classification set with splits, the two layouts on disk, and the published kernels in plain NumPy."""
+"""Fixtures: a small classification set with splits, its two layouts on disk, the published kernels in plain NumPy."""
 
 from collections.abc import Callable
 from pathlib import Path
