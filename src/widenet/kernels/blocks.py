@@ -140,7 +140,7 @@ class _Pools:
         ours, ready = torch.get_num_threads(), threading.Barrier(threads + 1)
 
         def use_one_core() -> None:
-            torch.get_num_threads()  # torch sets a new thread to its default at its first question: before the next line
+            torch.get_num_threads()  # torch gives a new thread its default at the first question: before the next line
             torch.set_num_threads(1)  # holds for this thread, and as the default of threads that torch has not met
             ready.wait()
 
