@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from widenet.kernels.moments import Moments, add_independent, aligned_moments, pair_moments, sphere_moments
+from widenet.kernels.moments import Moments, add_independent, aligned_moments, pair_moments, root, sphere_moments
 
 RNG = np.random.default_rng(3)
 
@@ -91,6 +91,12 @@ def test_zero_rows_have_angle_zero_and_finite_moments():
     assert torch.equal(moments.angle[0], double([0.0, 0.0]))
     assert torch.equal(moments.apart[0], double([0.0, 0.0]))
     assert all(torch.isfinite(part).all() for part in (moments.together, moments.gap, moments.size))
+
+
+def test_a_root_has_gradient_0_at_0():
+    values = double([0.0, 4.0]).requires_grad_()
+    (gradient,) = torch.autograd.grad(root(values).sum(), values)
+    assert torch.equal(gradient, double([0.0, 0.25]))
 
 
 def test_scaling_scales_every_moment():

@@ -20,6 +20,7 @@ from widenet.architectures import (
     LayerNorm,
     LeakyReLU,
     ReLU,
+    freeze,
     fully_connected,
 )
 from widenet.errors import InvalidArchitecture, InvalidInput
@@ -183,7 +184,19 @@ def test_frozen_networks_have_the_share_of_their_trained_layers():
     assert NTK(hidden >> ReLU() >> hidden)(x).item() == 0.0
 
 
+def test_with_only_the_last_layer_trained_the_ntk_is_the_nngp():
+    X = RNG.normal(size=(5, 3))
+    for bias_init, extra in (("normal", 0.0), ("zero", 0.09)):
+        network = (Dense(1.2, 0.3, bias_init) >> ReLU()) ** 2 >> Dense(1.1, 0.3, bias_init)
+        np.testing.assert_allclose(NTK(freeze(network, 2))(X), NNGP(network)(X) + extra, rtol=1e-13)
+
+
 # Border.
+
+
+def test_points_of_one_norm_reuse_their_profile():
+    K = NTK(fully_connected(1, Erf(), bias_std=0.2))
+    assert K._angular(3, 1.5) == NTK(fully_connected(1, Erf(), bias_std=0.2))._angular(3, 1.5)
 
 
 def test_kernels_are_values():
@@ -224,10 +237,15 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=repr)
-def test_gradients_against_differences(network: Layer):
+# Homogeneous kernels, the first two, have a kink at 0.
+@pytest.mark.parametrize(
+    ("network", "at_zero"), [(n, False) for n in NETWORKS] + [(n, True) for n in NETWORKS[2:]], ids=repr
+)
+def test_gradients_against_differences(network: Layer, at_zero: bool):
     K = NTK(network)
     X, Y, weights = (torch.from_numpy(RNG.normal(size=size)) for size in ((3, 2), (4, 2), (3, 4)))
+    if at_zero:
+        X[1] = 0
     X.requires_grad_()
     (found,) = torch.autograd.grad((K(X, Y) * weights).sum(), X)
     step = 1e-4
@@ -236,17 +254,20 @@ def test_gradients_against_differences(network: Layer):
             moved = torch.zeros(3, 2, dtype=torch.float64)
             moved[i, k] = step
             ends = [(K((X + sign * moved).detach(), Y) * weights).sum().item() for sign in (1, -1)]
-            assert found[i, k].item() == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=2e-7)
+            assert found[i, k].item() == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=2e-7, rel=2e-7)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=repr)
 def test_gradients_are_finite_at_coincident_points(network: Layer):
-    X = torch.tensor([[1.0, 2.0], [1.0, 2.0], [2.0, 4.0], [-1.0, -2.0], [0.3, 0.1]], dtype=torch.float64)
+    X = torch.tensor([[1.0, 2.0], [1.0, 2.0], [2.0, 4.0], [-1.0, -2.0], [0.0, 0.0]], dtype=torch.float64)
     X.requires_grad_()
-    for points in ((X,), (X, X.detach()), (X, X.detach()[:2])):
-        (found,) = torch.autograd.grad(NTK(network)(*points).sum(), X)
+    kernel = NTK(network)
+    for values in (kernel(X), kernel(X, X.detach()), kernel(X, X.detach()[:2])):
+        (found,) = torch.autograd.grad(values.sum(), X)
         assert torch.isfinite(found).all()
         assert found.abs().max() > 0
+    (found,) = torch.autograd.grad(kernel.diagonal(X).sum(), X)
+    assert torch.isfinite(found).all()
 
 
 # Networks of finite width.

@@ -79,8 +79,8 @@ class LayerNorm(Layer):
 def freeze(layer: Layer, first: int) -> Layer:
     """The same architecture with its first Dense layers not trained.
 
-    With all but the last Dense frozen the NTK is the NNGP without the last bias's share: the grid of
-    Arora et al. 2020 (arXiv 1910.01663) runs over depth and number of frozen layers.
+    With all but the last Dense frozen the NTK is the NNGP, plus bias_std^2 if that layer's biases start at
+    zero. The grid of Arora et al. 2020 (arXiv 1910.01663) runs over depth and number of frozen layers.
 
     Args:
         layer: An architecture.

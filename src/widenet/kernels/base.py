@@ -75,7 +75,7 @@ class Kernel(ABC):
         if terms is None and (norm := common_norm(X, Y)) is not None:
             terms = _cached_terms(self, X.shape[1], norm)
         # A zero row has no angle to the others; only |x|^p |y|^p k_p with p > 0 is sure to be 0 there.
-        if terms is not None and any(term.degree == 0 for term in terms):
+        if terms is not None and any(term.degree <= 0 for term in terms):
             zero = any(bool((points.detach() == 0).all(1).any()) for points in (X, Y) if points is not None)
             return None if zero else terms
         return terms

@@ -24,7 +24,7 @@ from widenet.architectures import (
 )
 from widenet.errors import InvalidArchitecture
 from widenet.kernels.hermite import gaussian_grid, series_values
-from widenet.kernels.moments import Moments
+from widenet.kernels.moments import Moments, root
 
 # Where 2 (1 - correlation) is below this, E(phi(u) - phi(v))^2 is not formed by subtraction.
 _NEAR = 0.04
@@ -199,7 +199,7 @@ def _second_moment(activation: Activation, values: Values, x: Tensor) -> Tensor:
     if not isinstance(activation, (Elementwise, Polynomial)):
         return values(x, x, x)[0]
     z, weight = gaussian_grid(x)
-    return (activation(x.sqrt().reshape(-1, 1) * z).square() @ weight).reshape(x.shape)
+    return (activation(root(x).reshape(-1, 1) * z).square() @ weight).reshape(x.shape)
 
 
 def _smooth_dual(activation: Activation, m: Moments, values: Values) -> Dual:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from widenet.errors import InvalidArchitecture
 from widenet.kernels._fused_series import product_series
+from widenet.kernels.moments import root
 
 # Relative tail of the series at which it is good to the last digits, and at which it is refused.
 _ENOUGH, _REFUSED = 1e-15, 1e-10
@@ -58,8 +59,8 @@ def series_values(
             at = z if z.requires_grad else z.detach().requires_grad_()
             return torch.autograd.grad(function(at).sum(), at, create_graph=z.requires_grad)[0]
 
-    a = x.sqrt()
-    b = a if y is x else y.sqrt()
+    a = root(x)
+    b = a if y is x else root(y)
     size = a * b
     rho = torch.where(size > 0, cross / torch.where(size > 0, size, 1.0), 0.0).clamp(-1, 1)
     length = degree + 1 if degree is not None else _series_length(function, slope, a, b)

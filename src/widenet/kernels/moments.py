@@ -52,7 +52,7 @@ class Moments:
     @property
     def size(self) -> Tensor:
         """The size r = sqrt(E u^2 E v^2)."""
-        return (self.x * self.y).sqrt()
+        return root(self.x * self.y)
 
     @property
     def gap(self) -> Tensor:
@@ -87,6 +87,12 @@ class Moments:
         return add_independent([self, Moments(constant, constant, 0 * constant, 4 * constant)])
 
 
+def root(values: Tensor) -> Tensor:
+    """Square root whose gradient at 0 is taken as 0: the gradient of a squared norm is 0 there as well."""
+    positive = values > 0
+    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)
+
+
 def add_independent(parts: Sequence[Moments]) -> Moments:
     """Moments of sums of independent units; the tangents add; the marks are those of the first part.
 
@@ -99,11 +105,11 @@ def add_independent(parts: Sequence[Moments]) -> Moments:
         return reduce(torch.add, values)
 
     x, y = total([part.x for part in parts]), total([part.y for part in parts])
-    between = (x * y).sqrt() + total([part.size for part in parts])
+    between = root(x * y) + total([part.size for part in parts])
     skew = torch.zeros_like(between)
     for a, b in combinations(parts, 2):
         straight, crossed = a.x * b.y, b.x * a.y
-        roots = straight + crossed + 2 * (straight * crossed).sqrt()
+        roots = straight + crossed + 2 * root(straight * crossed)
         skew = skew + (straight - crossed).square() / roots.clamp(min=1e-300)
     skew = 2 * skew / between.clamp(min=1e-300)
     tangents = [part.tangent for part in parts if part.tangent is not None]
@@ -128,7 +134,7 @@ def pair_moments(X: Tensor, Y: Tensor, tangent: bool, *, same: bool = False) -> 
     """
     channels = X.shape[1]
     x, y = X.square().sum(1)[:, None], Y.square().sum(1)[None, :]
-    size, cross = (x * y).sqrt(), X @ Y.T
+    size, cross = root(x * y), X @ Y.T
     if same:
         # A matrix product adds in another order on either side of the diagonal.
         itself = torch.eye(len(X), dtype=torch.bool, device=X.device)
@@ -158,7 +164,7 @@ def _from_directions(values: Tensor, X: Tensor, Y: Tensor, size: Tensor, sign: f
     rows, columns = near.nonzero(as_tuple=True)
     if len(rows) == 0:
         return values
-    norms = [points.square().sum(1, keepdim=True).sqrt() for points in (X, Y)]
+    norms = [root(points.square().sum(1, keepdim=True)) for points in (X, Y)]
     # A zero row has no direction; its size makes the value 0 whatever stands here.
     unit_x, unit_y = (p / torch.where(norm > 0, norm, 1.0) for p, norm in zip((X, Y), norms, strict=True))
     # Pairs are gathered a slice at a time: with many near pairs the gathered rows would outgrow the block.

@@ -56,17 +56,9 @@ class _NetworkKernel(Kernel):
     def _diagonal(self, X: Tensor) -> Tensor:
         return self._read(aligned_moments(X.double(), self._tangent)).to(X.dtype)
 
-    def _angular_terms(self, X: Tensor, Y: Tensor | None) -> tuple[AngularTerm, ...] | None:
-        # A zero row has no angle to the others; only a plain |x||y| k(angle) is 0 there for sure.
-        terms = super()._angular_terms(X, Y)
-        if terms is None or all(term.degree > 0 for term in terms):
-            return terms
-        zero = any(bool((points.detach() == 0).all(1).any()) for points in (X, Y) if points is not None)
-        return None if zero else terms
-
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         if norm is not None:
-            return (AngularTerm(0, lambda theta: self._on_sphere(theta, norm, fan_in)),)
+            return (AngularTerm(0, _OnSphere(self, norm, fan_in)),)
         scaling = degrees(self.architecture, Degrees(1, frozenset()))
         if scaling is None:
             return None
@@ -78,6 +70,21 @@ class _NetworkKernel(Kernel):
 
     def _on_sphere(self, theta: Tensor, norm: float, fan_in: int) -> Tensor:
         return self._read(sphere_moments(theta, norm, fan_in, self._tangent))
+
+
+# Functions of the angle are values too: an equal kernel finds the compiled profile of the one before it.
+
+
+@dataclass(frozen=True)
+class _OnSphere:
+    """The kernel of points of one norm."""
+
+    kernel: _NetworkKernel
+    norm: float
+    fan_in: int
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        return self.kernel._on_sphere(theta, self.norm, self.fan_in)
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,11 @@ class NNGP(_NetworkKernel):
     Raises:
         InvalidArchitecture: If the composition has no infinite-width limit of this kind.
 
-    Cost: One product of the points, and one table look-up an entry where the kernel is a function of
-    the angle (no biases that start random, or points of one norm); else a constant a layer and entry.
+    Cost:
+        One product of the points, and a nanosecond an entry and core for any depth where the kernel is a function
+        of the angle: positively homogeneous activations without biases that start random, or points of one norm.
+        Else a few nanoseconds a layer for chains of Dense layers and such activations; tens to hundreds of them
+        for other layers, all in double precision.
 
     References: Lee et al. 2018, arXiv 1711.00165; Matthews et al. 2018, arXiv 1804.11271.
 
@@ -143,7 +153,8 @@ class NTK(_NetworkKernel):
     Raises:
         InvalidArchitecture: If the composition has no infinite-width limit of this kind.
 
-    Cost: As for `NNGP`.
+    Cost:
+        As for `NNGP`.
 
     References: Jacot et al. 2018, arXiv 1806.07572.
 
