@@ -6,7 +6,7 @@ from sklearn.metrics import r2_score
 
 from widenet.errors import InvalidInput
 from widenet.experiments.comparison import Plan, as_document, compare, corrected_error, headline
-from widenet.experiments.methods import Method, all_methods, chosen_methods
+from widenet.experiments.methods import Method, chosen_methods
 from widenet.experiments.tables import split_target
 
 
@@ -101,25 +101,6 @@ def test_too_few_rows_are_refused_before_work(table, plan, message):
 def test_all_methods_failing_is_an_error():
     with pytest.raises(InvalidInput, match="no method could learn"):
         compare(regression_table(), [FAILING], Plan(folds=4))
-
-
-def test_unknown_methods_are_named():
-    with pytest.raises(InvalidInput, match="'NKT'"):
-        chosen_methods("regression", ["NKT"])
-
-
-@pytest.mark.parametrize("task", ["regression", "classification"])
-def test_every_method_learns_a_little_table(task):
-    table = regression_table() if task == "regression" else classification_table()
-    X, y = table.features.to_numpy()[:40], table.target[:40]
-    learned = 0
-    for method in all_methods(task):
-        if method.name in ("random forest", "gradient boosting", "widenet auto"):
-            continue  # slow here; the first two are scikit-learn's, the last is tested with the estimators
-        score = method.make(0, 2).fit(X, y).score(X, y)
-        assert score > 0.8 or method.family == "baseline", method.name
-        learned += 1
-    assert learned == 8
 
 
 def test_document_and_headline_say_the_same():

@@ -5,13 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from widenet.architectures import fully_connected
 from widenet.experiments.comparison import Plan, compare
-from widenet.experiments.kernel_view import OnRadius, kernel_in_words, kernel_shares, view_kernel
 from widenet.experiments.methods import chosen_methods
 from widenet.experiments.report import render_report, write_report
 from widenet.experiments.tables import split_target
-from widenet.kernels import NTK, Gaussian, Laplace
 
 VOID = {"meta", "br", "img", "link", "input"}
 
@@ -88,35 +85,3 @@ def test_the_file_is_written_whole(tmp_path, page):
     write_report(comparison, tmp_path / "report.html", "widenet compare")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").read_text().rstrip().endswith("</html>")
-
-
-def test_the_leave_one_out_curve_is_that_of_refits():
-    comparison = comparison_of("regression")
-    view = view_kernel(comparison)
-    from widenet.estimators.table_encoder import TableEncoder
-
-    table = comparison.table
-    X = TableEncoder().fit_transform(table.features)
-    K, y = view.kernel(X), table.target - table.target.mean()
-    index = 20
-    ridge = view.ridges[index] * np.trace(K) / len(K)
-    errors = []
-    for row in range(len(K)):
-        rest = np.arange(len(K)) != row
-        a = np.linalg.solve(K[np.ix_(rest, rest)] + ridge * np.eye(len(K) - 1), y[rest])
-        errors.append((K[row, rest] @ a - y[row]) ** 2)
-    assert view.losses[index] == pytest.approx(np.mean(errors) / np.var(y), rel=1e-6)
-    assert view.gram_eigenvalues.sum() == pytest.approx(1.0)
-
-
-def test_a_kernel_on_a_radius_is_the_kernel_of_longer_rows():
-    X = np.random.default_rng(0).normal(size=(5, 3))
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    for kernel in (Laplace(2.0), NTK(fully_connected(2, bias_std=0.5))):
-        np.testing.assert_allclose(OnRadius(kernel, 3.0)(X), kernel(3 * X), rtol=1e-9)
-
-
-def test_sums_are_taken_apart_and_written_for_people():
-    kernel = 0.25 * Laplace(2**0.5) + 2.0 * (0.25 * Gaussian(1.0))
-    assert kernel_shares(kernel) == [(0.5, Gaussian(1.0)), (0.25, Laplace(2**0.5))]
-    assert kernel_in_words(Laplace(2**0.5)) == "Laplace(scale=1.41)"

@@ -1,7 +1,7 @@
 """`widenet demo`: a comparison on real data that ships with scikit-learn."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,8 @@ def command(
     path, report = folder / f"{data}.csv", folder / f"{data}.html"
     check_writable(report)
     if data == "diabetes":
-        frame, target = load_diabetes(as_frame=True, scaled=False)["frame"], "progression"
+        bunch: Any = load_diabetes(as_frame=True, scaled=False)
+        frame, target = bunch["frame"], "progression"
         frame = frame.rename(columns={"target": target})
         frame["sex"] = frame["sex"].map({1.0: "one", 2.0: "two"})
     else:

@@ -2,9 +2,9 @@
 
 # pandas declares unions of scalars and arrays for most of its results, which no check here could narrow.
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 import json
-import warnings
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -13,30 +13,22 @@ import pandas as pd
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from skrub import Cleaner, ToDatetime
 
 from widenet.errors import InvalidFile, InvalidInput
+from widenet.estimators.table_cells import (
+    checked_frame,
+    clean,
+    finite,
+    inferred_numbers,
+    listed,
+    mark_missing,
+    read_numbers,
+    shown,
+)
+from widenet.estimators.table_cells import labels as as_labels
 
 _FORMAT = "widenet table encoder 1"
 _DAY = 86400.0
-_MISSING = (
-    "",
-    "?",
-    "-",
-    "...",
-    "null",
-    "NULL",
-    "nan",
-    "NaN",
-    "-nan",
-    "NA",
-    "N/A",
-    "n/a",
-    "#N/A",
-    "<NA>",
-    "none",
-    "None",
-)
 # Period of each cyclic part of a date in its own unit, and the span in days from which it says something.
 _CYCLES = {"month": (12.0, 60.0), "weekday": (7.0, 7.0), "hour": (24.0, 0.0)}
 
@@ -112,10 +104,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             InvalidInput: If X is no data frame, has no rows, has two columns of one name, an infinite number,
                 numbers mixed with text, or no column that varies.
         """
-        frame = _checked_frame(X)
+        frame = checked_frame(X)
         if self.max_categories < 1:
             raise InvalidInput("max_categories must be at least 1", repr(self.max_categories))
-        cleaned, formats = _clean(frame)
+        cleaned, formats = clean(frame)
         self.columns_ = [self._fit_column(cleaned[name], formats.get(name, "")) for name in frame.columns]
         self.feature_names_in_ = np.asarray(frame.columns, dtype=object)
         self.n_features_in_ = len(self.columns_)
@@ -136,12 +128,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             InvalidInput: If columns are missing, or a cell does not fit the kind of its column.
         """
         check_is_fitted(self, "columns_")
-        frame = _checked_frame(X)
+        frame = checked_frame(X)
         absent = [column.name for column in self.columns_ if column.name not in frame.columns]
         if absent:
             raise InvalidInput(
                 f"the table must have the {len(self.columns_)} feature columns of the fit",
-                f"{len(absent)} missing: {_listed(absent)}",
+                f"{len(absent)} missing: {listed(absent)}",
                 "Give a table with the same columns",
             )
         blocks = [_encode(frame[column.name], column) for column in self.columns_ if column.kind != "dropped"]
@@ -187,86 +179,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return Column(name, "dropped", missing, "no values")
         if pd.api.types.is_datetime64_any_dtype(cells):
             return _fit_dates(name, cells, date_format)
-        numbers = _numbers(cells)
+        numbers = inferred_numbers(cells)
         if numbers is not None:
             return _fit_numbers(name, numbers)
-        labels = _labels(present)
+        labels = as_labels(present)
         counts = labels.value_counts()
         if len(counts) > 20 and len(counts) > 0.9 * len(present):
             return Column(name, "dropped", missing, f"text with {len(counts)} distinct values in {len(present)} rows")
-        return _fit_categories(name, _labels(cells), [str(label) for label in counts.index[: self.max_categories]])
+        return _fit_categories(name, as_labels(cells), [str(label) for label in counts.index[: self.max_categories]])
 
     def _dropped_in_words(self) -> str:
-        return _listed([f"{c.name!r} ({c.detail})" for c in self.columns_]) or "no columns"
-
-
-def _checked_frame(X: object) -> pd.DataFrame:
-    if not isinstance(X, pd.DataFrame):
-        raise InvalidInput("TableEncoder takes a pandas DataFrame", type(X).__name__)
-    if len(X) == 0:
-        raise InvalidInput("a table needs rows", "none")
-    frame = X.rename(columns=str)
-    twice = frame.columns[frame.columns.duplicated()].unique()
-    if len(twice):
-        raise InvalidInput("each column needs a name of its own", f"twice: {_listed(list(twice))}", "Rename one")
-    return frame
-
-
-def _clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table with missing values marked and dates parsed, and the formats of dates that were text."""
-    for name in frame.columns:
-        nested = frame[name].map(lambda cell: isinstance(cell, (list, dict, tuple, set, bytes, np.ndarray)))
-        if nested.any():
-            raise InvalidInput(f"column {name!r} must hold numbers, text or dates", "nested or binary cells")
-    cleaner = Cleaner(drop_null_fraction=None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # skrub warns of ambiguous dates; their format is stored and shown
-        cleaned = cleaner.fit_transform(frame.apply(_mark_missing))
-    steps = [(name, step) for name, steps in cleaner.all_processing_steps_.items() for step in steps]
-    return cleaned, {name: step.format_ or "" for name, step in steps if isinstance(step, ToDatetime)}
-
-
-def _mark_missing(cells: pd.Series) -> pd.Series:
-    """Text that stands for a missing value becomes one; other text loses its outer blanks."""
-    if not (pd.api.types.is_string_dtype(cells) or pd.api.types.is_object_dtype(cells)):
-        return cells
-    stripped = cells.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-    return stripped.where(~stripped.isin(_MISSING), None)
-
-
-def _numbers(cells: pd.Series) -> pd.Series | None:
-    """The cells as float64, or None where they are text."""
-    if isinstance(cells.dtype, pd.CategoricalDtype):
-        return None
-    if pd.api.types.is_timedelta64_dtype(cells):
-        return cells.dt.total_seconds().astype(np.float64)
-    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
-        return _to_float(cells)
-    numbers = pd.to_numeric(cells, errors="coerce").astype(np.float64)
-    text = numbers.isna() & cells.notna()
-    if not text.any():
-        return numbers
-    share = 1 - text.sum() / cells.notna().sum()
-    if share >= 0.8 and numbers.nunique() > 10:
-        raise _text_among_numbers(cells, text)
-    return None
-
-
-def _to_float(cells: pd.Series) -> pd.Series:
-    return pd.Series(cells.to_numpy(np.float64, na_value=np.nan), index=cells.index, name=cells.name)
-
-
-def _text_among_numbers(cells: pd.Series, text: pd.Series) -> InvalidInput:
-    row = int(np.flatnonzero(text.to_numpy())[0])
-    return InvalidInput(
-        f"column {cells.name!r} must hold numbers",
-        f"text in {int(text.sum())} of {len(cells)} rows, the first is {_shown(cells.iloc[row])} in row {row + 1}",
-        "Correct these cells or leave them empty",
-    )
+        return listed([f"{c.name!r} ({c.detail})" for c in self.columns_]) or "no columns"
 
 
 def _fit_numbers(name: str, numbers: pd.Series) -> Column:
-    values = _finite(numbers)
+    values = finite(numbers)
     missing = np.isnan(values)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low == high and not bool(missing.any()):
@@ -282,7 +209,7 @@ def _fit_categories(name: str, labels: pd.Series, categories: list[str]) -> Colu
     missing = int(labels.isna().sum())
     distinct = labels.nunique()
     if distinct == 1 and not missing:
-        return Column(name, "dropped", 0, f"constant {_shown(labels.iloc[0])}")
+        return Column(name, "dropped", 0, f"constant {shown(labels.iloc[0])}")
     parts = [*categories, "other"] + (["missing"] if missing else [])
     column = Column(name, "category", missing, f"{distinct} categories", categories=categories, parts=parts)
     indicators = _indicators(labels, column)
@@ -320,41 +247,28 @@ def _with(column: Column, means: np.ndarray, scales: np.ndarray) -> Column:
 
 def _encode(cells: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
     if column.kind == "number":
-        values = _finite(_as_numbers(cells))
+        values = finite(read_numbers(cells))
         blocks = [values] + ([np.isnan(values).astype(np.float64)] if len(column.parts) == 2 else [])
         raw = np.stack(blocks, axis=1)
     elif column.kind == "category":
-        raw = _indicators(_labels(_mark_missing(cells)), column)
+        raw = _indicators(as_labels(mark_missing(cells)), column)
     else:
         raw = _date_parts(_as_dates(cells, column), column)
     means, scales = np.asarray(column.means), np.asarray(column.scales)
     return (np.where(np.isnan(raw), means, raw) - means) / scales
 
 
-def _as_numbers(cells: pd.Series) -> pd.Series:
-    if pd.api.types.is_timedelta64_dtype(cells):
-        return cells.dt.total_seconds()
-    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
-        return _to_float(cells)
-    marked = _mark_missing(cells)
-    numbers = pd.to_numeric(marked.astype(object), errors="coerce").astype(np.float64)
-    text = numbers.isna() & marked.notna()
-    if text.any():
-        raise _text_among_numbers(cells, text)
-    return numbers
-
-
 def _as_dates(cells: pd.Series, column: Column) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(cells):
         return _naive(cells)
-    cells = _mark_missing(cells)
+    cells = mark_missing(cells)
     dates = pd.to_datetime(cells, format=column.date_format or None, errors="coerce", utc=True)
     wrong = dates.isna() & cells.notna()
     if wrong.any():
         row = int(np.flatnonzero(wrong.to_numpy())[0])
         like = f" like {column.date_format}" if column.date_format else ""
         raise InvalidInput(
-            f"column {column.name!r} must hold dates{like}", f"{_shown(cells.iloc[row])} in row {row + 1}"
+            f"column {column.name!r} must hold dates{like}", f"{shown(cells.iloc[row])} in row {row + 1}"
         )
     return _naive(dates)
 
@@ -392,34 +306,8 @@ def _indicators(labels: pd.Series, column: Column) -> Float[np.ndarray, "n parts
     return indicators
 
 
-def _labels(cells: pd.Series) -> pd.Series:
-    return cells.map(str, na_action="ignore").astype(object)
-
-
-def _finite(numbers: pd.Series) -> Float[np.ndarray, " n"]:
-    values = numbers.to_numpy(np.float64)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        raise InvalidInput(
-            f"column {numbers.name!r} must hold finite numbers",
-            f"infinity in {len(infinite)} of {len(values)} rows, the first is row {int(infinite[0]) + 1}",
-            "Correct these cells or leave them empty",
-        )
-    return values
-
-
 def _is_sound(column: Column) -> bool:
     lists: list[tuple[Any, type]] = [(column.means, float), (column.scales, float), (column.categories, str)]
     typed = all(isinstance(values, list) and all(isinstance(v, kind) for v in values) for values, kind in lists)
     sizes = len(column.means) == len(column.scales) == len(column.parts)
     return typed and sizes and column.kind in {"number", "category", "date", "dropped"}
-
-
-def _listed(names: list[Any]) -> str:
-    shown = ", ".join(str(name) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
-
-
-def _shown(cell: object) -> str:
-    text = repr(str(cell))
-    return text if len(text) <= 40 else f"{text[:37]}...'"

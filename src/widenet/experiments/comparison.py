@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, mean_absolute_error, r2_score
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
@@ -18,7 +18,7 @@ from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from widenet.errors import InvalidInput, WidenetError
 from widenet.estimators import KernelClassifier, KernelRegressor
 from widenet.estimators.table_encoder import TableEncoder
-from widenet.experiments.methods import Method
+from widenet.experiments.methods import Learner, Method
 from widenet.experiments.tables import Table, Task
 
 Progress = Callable[[str, int, int], None]
@@ -331,7 +331,7 @@ class _Run:
         )
 
 
-def _probabilities(estimator: BaseEstimator, X: np.ndarray) -> np.ndarray | None:
+def _probabilities(estimator: Learner, X: np.ndarray) -> np.ndarray | None:
     """Class probabilities where the estimator has them; a support vector machine has none."""
     if not is_classifier(estimator):
         return None
@@ -339,7 +339,7 @@ def _probabilities(estimator: BaseEstimator, X: np.ndarray) -> np.ndarray | None
     return None if predict is None else np.asarray(predict(X), dtype=np.float64)
 
 
-def describe_choice(estimator: BaseEstimator) -> str:
+def describe_choice(estimator: Learner) -> str:
     """What the tuning of a fitted estimator chose, in words."""
     if isinstance(estimator, (KernelRegressor, KernelClassifier)):
         return f"{estimator.kernel_!r}, ridge={_short(float(estimator.ridge_))}"

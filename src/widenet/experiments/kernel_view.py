@@ -98,6 +98,8 @@ def view_kernel(comparison: Comparison) -> KernelView | None:
         raise InvalidInput("only the kernel of a kernel estimator can be viewed", type(model).__name__)
     model.fit(X, table.target)
     kernel, ridge = model.kernel_, float(model.ridge_)
+    if not isinstance(kernel, Kernel):
+        raise InvalidInput("only kernels of this package can be viewed", type(kernel).__name__)
     X = model.scaler_.transform(X, np.float64)
     rows = np.linspace(0, len(X) - 1, min(len(X), MOST_ROWS)).astype(int)
     X, target = X[rows], _centred_targets(comparison)[rows]

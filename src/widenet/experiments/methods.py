@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
@@ -31,6 +30,9 @@ TREES = 200
 BOOSTING_GRID = {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [8, 31]}
 
 
+Learner = Any  # an estimator of scikit-learn: it declares neither `fit` nor `predict` on its base class
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to learn from encoded rows, with its own tuning inside `fit`.
@@ -46,7 +48,7 @@ class Method:
     name: str
     family: Family
     tuning: str
-    make: Callable[[int, int], BaseEstimator]
+    make: Callable[[int, int], Learner]
 
 
 def all_methods(task: Task) -> list[Method]:
@@ -94,7 +96,7 @@ def _kernel_methods(task: Task) -> list[Method]:
         lambda seed, features: learner(kernel="auto", standardize=False),
     )
 
-    def of_family(name: str) -> Callable[[int, int], BaseEstimator]:
+    def of_family(name: str) -> Callable[[int, int], Learner]:
         return lambda seed, features: learner(kernel=kernel_families(features)[name], standardize=False)
 
     families = [

@@ -3,6 +3,7 @@
 from html import escape
 
 import numpy as np
+from scipy.stats import norm
 
 from widenet.experiments.comparison import Comparison, MethodResult
 from widenet.experiments.kernel_view import KernelView
@@ -142,8 +143,6 @@ def coverage_figure(comparison: Comparison, result: MethodResult) -> tuple[str, 
 
     The width for the rows of a fold comes from the residuals of the other folds.
     """
-    from scipy.stats import norm
-
     residual = comparison.table.target - result.predictions
     z = np.empty(len(residual))
     for index, (_, test) in enumerate(comparison.plan.splits(comparison.table)):

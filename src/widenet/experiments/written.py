@@ -45,9 +45,7 @@ def _open_aside(path: Path) -> Path:
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=path.parent)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        raise InvalidFile(
-            f"{path} cannot be written", reason, "Name a file in a folder you can write to"
-        ) from None
+        raise InvalidFile(f"{path} cannot be written", reason, "Name a file in a folder you can write to") from None
     os.close(handle)
     umask = os.umask(0)
     os.umask(umask)

@@ -1,0 +1,41 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from widenet.cli.main import INTERRUPTED, SUCCESS, run
+
+PROGRAM = [sys.executable, "-c", "from widenet.cli.main import app; app()"]
+
+
+def test_compare_prints_one_json_document_and_writes_the_report(capsys, table, tmp_path):
+    arguments = ["compare", "table.csv", "--target", "c", "--methods", "Laplace,logistic", "--json", "--folds", "3"]
+    assert run([*arguments, "--report", "r.html"]) == SUCCESS
+    document = json.loads(capsys.readouterr().out)
+    assert document["task"] == "classification"
+    assert {method["method"] for method in document["methods"]} == {"Laplace", "logistic"}
+    assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_an_interrupt_ends_with_130_and_leaves_nothing(table, tmp_path):
+    large = pd.concat([table] * 40, ignore_index=True)
+    large["a"] += np.random.default_rng(1).normal(size=len(large))
+    large.to_csv("large.csv", index=False)
+    before = sorted(file.name for file in tmp_path.iterdir())
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    arguments = ["compare", "large.csv", "--target", "y", "--methods", "random forest,gradient boosting"]
+    with subprocess.Popen([*PROGRAM, *arguments], stdout=-1, stderr=-1, text=True, env=environment) as process:
+        while "sklearn" not in Path(f"/proc/{process.pid}/maps").read_text():
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert err.strip().splitlines() == ["widenet: interrupted; nothing was left half-written"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == before

@@ -1,0 +1,38 @@
+import pytest
+
+from widenet.cli.main import FAILURE
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty file"),
+        ("a,y\n", "must have rows"),
+        ("a,y\n1,2\n", "at least two rows"),
+        ("a,a,y\n1,2,3\n1,2,4\n", "'a' twice"),
+        ("a,y\n1,\n2,3\n", "must have a value in every row"),
+        ("a,y\n1,inf\n2,3\n", "must be finite"),
+        ("a,y\n1,3\n2,3\n", "must vary"),
+        ("a,y\n1,x\n2,x\n", "one class"),
+        ("a,y\n" + "".join(f"{i},{i}.5\n" for i in range(30)) + "1,abc\n", "must hold numbers"),
+        ("a,y\n" + "".join(f"{i},{i}.5\n" for i in range(30)) + "abc,1\n", "must hold numbers"),
+        ("a,y\n" + "".join(f"{i},{i}.5\n" for i in range(30)) + "inf,1\n", "must hold finite numbers"),
+        ("y\n1\n2\n", "beside the target"),
+    ],
+)
+def test_bad_tables_are_one_line_and_code_2(refused, tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.csv").write_text(content)
+    refused(["fit", "bad.csv", "--target", "y", "--model", "model"], message)
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_out_of_memory_is_a_failure(refused, monkeypatch, table):
+    from widenet.errors import MemoryLimitExceeded
+    from widenet.experiments import predictor
+
+    def exhausted(*arguments):
+        raise MemoryLimitExceeded("a Gram matrix needs memory", "8 GiB", "Use fewer rows")
+
+    monkeypatch.setattr(predictor.Predictor, "fit", exhausted)
+    refused(["fit", "table.csv", "--target", "y", "--model", "m"], "8 GiB. Use fewer rows", FAILURE)

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from widenet.errors import InvalidInput
+from widenet.experiments.methods import all_methods, chosen_methods, kernel_families
+
+
+def little_data(task):
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = 2 * X[:, 0] - X[:, 1]
+    return X, y if task == "regression" else np.where(y > 0, "up", "down")
+
+
+def test_unknown_methods_are_named():
+    with pytest.raises(InvalidInput, match="'NKT'"):
+        chosen_methods("regression", ["NKT"])
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_every_method_learns_a_little_table(task):
+    X, y = little_data(task)
+    learned = 0
+    for method in all_methods(task):
+        if method.name in ("random forest", "gradient boosting", "widenet auto"):
+            continue  # slow here; the first two are scikit-learn's, the last is tested with the estimators
+        score = method.make(0, 2).fit(X, y).score(X, y)
+        assert score > 0.8 or method.family == "baseline", method.name
+        learned += 1
+    assert learned == 8
+
+
+def test_scales_grow_with_the_root_of_the_columns():
+    few, many = kernel_families(2)["Laplace"], kernel_families(8)["Laplace"]
+    assert [kernel.scale for kernel in many] == [2 * kernel.scale for kernel in few]
