@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -69,6 +69,18 @@ class Scaler:
         return np.ascontiguousarray((X - self.mean) / self.scale, dtype=dtype)
 
 
+class Choice(NamedTuple):
+    """What a choice computed on all rows, for later use.
+
+    Attributes:
+        path: Leave-one-out scores over the ridges, or None where the ridge was given or fewer rows were read.
+        gram: The Gram matrix in float64, or None likewise.
+    """
+
+    path: RidgePath | None
+    gram: np.ndarray | None
+
+
 class KernelEstimator(BaseEstimator):
     """Common part of the estimators: input checks, choice, solution, prediction and files."""
 
@@ -116,8 +128,8 @@ class KernelEstimator(BaseEstimator):
         self.scaler_ = scaler
         return scaler.transform(X, np.float64)
 
-    def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> RidgePath | None:
-        """Set `kernel_`, `ridge_` (relative) and `selection_`; the ridge path on all rows, where there was one."""
+    def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Choice:
+        """Set `kernel_`, `ridge_` (relative) and `selection_`; what was computed on all rows is returned."""
         ridge = _read_ridge(self.ridge)
         if self.ridge_scale not in ("relative", "absolute"):
             raise InvalidInput("ridge_scale must be 'relative' or 'absolute'", repr(self.ridge_scale))
@@ -128,15 +140,27 @@ class KernelEstimator(BaseEstimator):
         gram_rows = problem.part(RIDGE_ROWS)
         if ridge is not None and self.ridge_scale == "relative":
             self.ridge_ = ridge
-            return None
-        path = ridge_path(check_gram(self.kernel_, gram_rows.X), gram_rows)
+            return Choice(None, None)
+        gram = check_gram(self.kernel_, gram_rows.X)
+        path = ridge_path(gram, gram_rows)
         self.ridge_ = float(path.ridges[path.best])
-        return path if len(gram_rows.X) == len(X) else None
+        return Choice(path, gram) if len(gram_rows.X) == len(X) else Choice(None, None)
 
-    def _factorise(self, X: np.ndarray, weight: np.ndarray, dtype: type) -> CholeskyFactor:
-        """Cholesky factor at `ridge_`, in float64 where float32 cannot factor the matrix."""
+    def _factorise(
+        self, X: np.ndarray, weight: np.ndarray, dtype: type, gram: np.ndarray | None = None
+    ) -> CholeskyFactor:
+        """Cholesky factor at `ridge_`, in float64 where float32 cannot factor the matrix.
+
+        Args:
+            X: Rows, (n, d), float64.
+            weight: Positive weights, (n,).
+            dtype: Precision of the Gram matrix.
+            gram: The Gram matrix of X, where it is there already; it is overwritten.
+        """
         weights = None if (weight == 1).all() else weight
         solver = Cholesky(overwrite=True)
+        if gram is not None:
+            return solver.factor(gram, self.ridge_, weights)
         try:
             return solver.factor(check_gram(self.kernel_, X.astype(dtype)), self.ridge_, weights)
         except NotPositiveDefinite:

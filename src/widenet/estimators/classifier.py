@@ -25,8 +25,12 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     scores), which orders kernels more steadily than the count of wrong rows; `KernelRegressor` describes the
     procedure and the precision. The rows of the choice are stratified by class.
 
-    Which criterion, how many kernels to average and which scales to try were settled on every second set (in
-    alphabetical order) of 45 UCI sets; `benchmarks/bench_uci.py` reports the other half apart.
+    The criterion, the scales and the averaging were settled on every second of 45 UCI sets (in the order of
+    their file names, from the first on). On the official folds of all 45, `benchmarks/bench_uci.py` gave a mean
+    accuracy of 83.10 % and a mean rank of 2.01, against 82.53 and 2.41 for an RBF SVM (tuned), 82.04 and 2.57 for
+    a random forest of 500 trees, and 80.24 and 3.01 for gradient boosting (tuned). On the 22 sets that the
+    design had not seen: 81.87 %, against 81.79, 80.63 and 80.51. It is weak on classes that lie in a row, of
+    which least squares hides the middle one (balance-scale: 92.5 %, SVM 99.0).
 
     Args:
         kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
@@ -99,8 +103,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         target = np.eye(len(self.classes_))[labels]
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
-        path = self._choose(rows, target, weight)
-        factor = self._factorise(rows, weight, dtype)
+        path, gram = self._choose(rows, target, weight)
+        factor = self._factorise(rows, weight, dtype, gram)
         self.X_fit_ = rows.astype(factor.matrix.numpy().dtype)
         self.solution_ = factor.solve(target)
         self.dual_coef_ = self.solution_.value

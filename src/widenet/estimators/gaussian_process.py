@@ -88,8 +88,8 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         self.X_fit_ = self._scale_rows(X, self._weight)
         self.target_mean_ = self._weight @ target / self._weight.sum()
         target = target - self.target_mean_
-        self._choose(self.X_fit_, target, self._weight)
-        self._factor = self._factorise(self.X_fit_, self._weight, np.float64)
+        gram = self._choose(self.X_fit_, target, self._weight).gram
+        self._factor = self._factorise(self.X_fit_, self._weight, np.float64, gram)
         self.solution_ = self._factor.solve(target)
         self.dual_coef_ = self.solution_.value
         self._quadratic = float((target * self.dual_coef_).sum())

@@ -8,7 +8,7 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from widenet.errors import InvalidInput
 from widenet.estimators._base import KernelEstimator, working_dtype
 from widenet.estimators.model_file import Tensors
-from widenet.estimators.selection import check_gram
+from widenet.estimators.selection import Problem, check_gram
 from widenet.solvers.base import Solution
 
 
@@ -103,24 +103,24 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         rows = self._scale_rows(X, weight)
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
-        self._choose(rows, target, weight)
-        self.solution_ = self._solve(rows, target, weight, dtype)
+        gram = self._choose(rows, target, weight).gram
+        self.solution_ = self._solve(Problem(rows, target, weight), dtype, gram)
         self.dual_coef_ = self.solution_.value
         self.single_target_ = np.ndim(y) == 1
         return self
 
-    def _solve(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray, dtype: type) -> Solution:
+    def _solve(self, problem: Problem, dtype: type, gram: np.ndarray | None) -> Solution:
         """Solve, and set `X_fit_` in the precision of the matrix that was solved."""
         if isinstance(self.solver, str):
             if self.solver != "auto":
                 raise InvalidInput("solver must be 'auto' or a Solver", repr(self.solver))
-            factor = self._factorise(X, weight, dtype)
-            self.X_fit_ = X.astype(factor.matrix.numpy().dtype)
-            return factor.solve(target)
-        self.X_fit_ = X.astype(dtype)
-        weights = None if (weight == 1).all() else weight
-        ridge = float(self.ridge) if not isinstance(self.ridge, str) else self.ridge_
-        return self.solver.solve(check_gram(self.kernel_, self.X_fit_), target, ridge, weights)
+            factor = self._factorise(problem.X, problem.weight, dtype, gram)
+            self.X_fit_ = problem.X.astype(factor.matrix.numpy().dtype)
+            return factor.solve(problem.target)
+        self.X_fit_ = problem.X.astype(dtype)
+        weights = None if (problem.weight == 1).all() else problem.weight
+        ridge = self.ridge_ if isinstance(self.ridge, str) else float(self.ridge)
+        return self.solver.solve(check_gram(self.kernel_, self.X_fit_), problem.target, ridge, weights)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, (m,) or (m, targets)."""
