@@ -142,7 +142,13 @@ class Sine(Activation):
 
 @dataclass(frozen=True)
 class Cosine(Sine):
-    """amplitude cos(frequency z + phase)."""
+    """amplitude cos(frequency z + phase).
+
+    Args:
+        amplitude: Factor of the cosine.
+        frequency: Factor of z.
+        phase: Angle added, in radians.
+    """
 
     def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
         return self.amplitude * torch.cos(self.frequency * z + self.phase)
@@ -156,6 +162,9 @@ class RBF(Activation):
 
     Args:
         gamma: Inverse squared length, positive.
+
+    Raises:
+        InvalidArchitecture: On another gamma.
     """
 
     gamma: float = 1.0
@@ -175,6 +184,9 @@ class GaussianBump(Activation):
 
     Args:
         scale: Width of the bump, positive.
+
+    Raises:
+        InvalidArchitecture: On another scale.
     """
 
     scale: float = 1.0
@@ -195,6 +207,9 @@ class Polynomial(Activation):
     Args:
         coefficients: One number for each degree from 0 on.
         basis: "power" for z^k; "hermite" for He_k(z) / sqrt(k!), orthonormal under N(0, 1).
+
+    Raises:
+        InvalidArchitecture: On no coefficients, one that is not finite, or another basis.
     """
 
     coefficients: tuple[float, ...]
@@ -229,6 +244,9 @@ class Elementwise(Activation):
     Args:
         function: Maps a tensor to a tensor of the same shape, differentiable by torch, for example
             `torch.tanh` or `torch.nn.functional.softplus`.
+
+    Raises:
+        InvalidArchitecture: On what cannot be called; by a kernel, if the function is not smooth.
 
     Example:
         >>> Elementwise(torch.tanh)
