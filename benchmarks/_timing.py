@@ -3,14 +3,14 @@
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from run import RESULTS, machine
 
 
-def interleaved(tasks: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def interleaved(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of every task in every round; one round runs each task once, so that all see the same machine."""
     for task in tasks.values():
         task()

@@ -18,10 +18,10 @@ DEPTHS = (1, 3, 10, 30)
 
 def clustered(rows: int) -> Tensor:
     """Handwritten digits, repeated with noise of a tenth of their spread: many pairs at small angles."""
-    digits = torch.from_numpy(load_digits().data.astype(np.float32))
+    digits = torch.from_numpy(load_digits(return_X_y=True)[0].astype(np.float32))
     generator = torch.Generator().manual_seed(1)
     chosen = torch.randint(len(digits), (rows,), generator=generator)
-    return digits[chosen] + 0.1 * digits.std() * torch.randn(rows, digits.shape[1], generator=generator)
+    return digits[chosen] + 0.1 * digits.std() * torch.randn(rows, 64, generator=generator)
 
 
 def positive_table(rows: int) -> Tensor:

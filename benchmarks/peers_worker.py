@@ -13,9 +13,9 @@ import numpy as np
 # neural-tangents imports a subpackage that needs TensorFlow; its kernels do not.
 sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
 
-import jax  # noqa: E402
-from neural_tangents import stax  # noqa: E402
-from skntk import NeuralTangentKernel  # noqa: E402
+import jax  # noqa: E402  # pyright: ignore[reportMissingImports]
+from neural_tangents import stax  # noqa: E402  # pyright: ignore[reportMissingImports]
+from skntk import NeuralTangentKernel  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 
 def neural_tangents(depth: int):

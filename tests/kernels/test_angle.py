@@ -77,7 +77,7 @@ def test_hard_pairs_match_60_digits(depth, dtype):
 
 @pytest.mark.parametrize("depth", [1, 3, 10, 30])
 def test_float32_on_real_data_with_duplicates(depth):
-    digits = load_digits().data[:1000]
+    digits = load_digits(return_X_y=True)[0][:1000]
     rng = np.random.default_rng(0)
     digits[100:200] = digits[:100]
     for i, distance in enumerate(np.geomspace(1e-3, 1e-7, 100)):

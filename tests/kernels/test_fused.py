@@ -10,8 +10,10 @@ from widenet.kernels import _fused
 DTYPES = [np.float32, np.float64]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("scale", [1e-18, 1.0, 1e18])
+SCALES = [(np.float32, 1e-18), (np.float32, 1e18), (np.float64, 1e-290), (np.float64, 1.0), (np.float64, 1e290)]
+
+
+@pytest.mark.parametrize(("dtype", "scale"), SCALES)
 def test_unit_rows_survive_large_and_small_norms(dtype, scale):
     X = (np.random.default_rng(0).normal(size=(5, 7)) * scale).astype(dtype)
     X[2] = 0

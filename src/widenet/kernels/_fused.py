@@ -18,26 +18,37 @@ from widenet.kernels.profile import SMALLEST_SINE
 
 # Division by zero gives infinity: the check for it would keep LLVM from vectorising.
 _loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+# Sums may be taken in any order, but not contracted: a fused multiply-add would give equal rows a difference of
+# more than 0.
+_sum = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 
 
-@_loop
+@_sum
+def _square_sum(x, scale):
+    total = 0.0
+    for k in range(x.shape[0]):
+        value = x[k] * scale
+        total += value * value
+    return total
+
+
+@_sum
 def unit_rows(X, U, norms):
     """Write x / |x| to U and |x| to norms, in double precision inside and without overflow; zero rows stay zero."""
     for i in range(X.shape[0]):
-        largest = 0.0
-        for k in range(X.shape[1]):
-            largest = max(largest, abs(float(X[i, k])))
-        if largest == 0.0:
-            norms[i] = 0.0
-            U[i, :] = 0
-            continue
-        total = 0.0
-        for k in range(X.shape[1]):
-            total += (X[i, k] / largest) ** 2
-        root = math.sqrt(total)
-        norms[i] = largest * root
-        for k in range(X.shape[1]):
-            U[i, k] = X[i, k] / largest / root
+        row, unit = X[i], U[i]
+        squares = _square_sum(row, 1.0)
+        norms[i] = math.sqrt(squares)
+        if not 1e-280 < squares < 1e280:
+            largest = 0.0
+            for k in range(row.shape[0]):
+                largest = max(largest, abs(row[k]))
+            # A power of two, so that the scaling is exact.
+            scale = 2.0**600 if largest < 1 else 2.0**-600
+            norms[i] = math.sqrt(_square_sum(row, scale)) / scale
+        norm = norms[i] if norms[i] > 0 else 1.0
+        for k in range(row.shape[0]):
+            unit[k] = row[k] / norm
 
 
 @_loop
@@ -61,9 +72,8 @@ def signed_sines(C, shape, switches):
     return close
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@_sum
 def _half_distance(x, y, x_scale, y_scale):
-    # Not contracted: a fused multiply-add would give equal rows a difference other than 0.
     total = 0.0
     for k in range(x.shape[0]):
         difference = x[k] * x_scale - y[k] * y_scale

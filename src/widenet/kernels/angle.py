@@ -15,7 +15,7 @@ from widenet.kernels import _fused
 from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners
 from widenet.kernels.profile import SMALLEST_SINE, AngleProfile, RoughFunctionError, angles_of_sines
 
-_TILE = 512
+_TILE = 256
 _PART = 2**14  # near pairs a torch call
 _PAD = 16  # keeps the rows of a tile out of one another's cache sets
 _EXACT_SWITCH = 1e-6  # sine below which even a double-precision product is not exact enough for float32
