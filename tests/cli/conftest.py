@@ -17,7 +17,7 @@ def table(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refused(capsys):
+def assert_refused(capsys):
     def check(arguments, message, code=BAD_INPUT):
         assert run(arguments) == code
         out, err = capsys.readouterr()

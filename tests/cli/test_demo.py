@@ -27,5 +27,5 @@ def test_the_demo_says_where_data_and_report_lie(capsys, tmp_path, monkeypatch, 
     assert target in frame.columns
 
 
-def test_other_data_is_refused(refused, tmp_path):
-    refused(["demo", "--folder", str(tmp_path / "demo"), "--data", "iris"], "diabetes and cancer")
+def test_other_data_is_refused(assert_refused, tmp_path):
+    assert_refused(["demo", "--folder", str(tmp_path / "demo"), "--data", "iris"], "diabetes and cancer")

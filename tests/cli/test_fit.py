@@ -20,14 +20,14 @@ from widenet.cli.main import FAILURE
         ("y\n1\n2\n", "beside the target"),
     ],
 )
-def test_bad_tables_are_one_line_and_code_2(refused, tmp_path, monkeypatch, content, message):
+def test_bad_tables_are_one_line_and_code_2(assert_refused, tmp_path, monkeypatch, content, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.csv").write_text(content)
-    refused(["fit", "bad.csv", "--target", "y", "--model", "model"], message)
+    assert_refused(["fit", "bad.csv", "--target", "y", "--model", "model"], message)
     assert [file.name for file in tmp_path.iterdir()] == ["bad.csv"]
 
 
-def test_out_of_memory_is_a_failure(refused, monkeypatch, table):
+def test_out_of_memory_is_a_failure(assert_refused, monkeypatch, table):
     from widenet.errors import MemoryLimitExceeded
     from widenet.experiments import predictor
 
@@ -35,4 +35,4 @@ def test_out_of_memory_is_a_failure(refused, monkeypatch, table):
         raise MemoryLimitExceeded("a Gram matrix needs memory", "8 GiB", "Use fewer rows")
 
     monkeypatch.setattr(predictor.Predictor, "fit", exhausted)
-    refused(["fit", "table.csv", "--target", "y", "--model", "m"], "8 GiB. Use fewer rows", FAILURE)
+    assert_refused(["fit", "table.csv", "--target", "y", "--model", "m"], "8 GiB. Use fewer rows", FAILURE)

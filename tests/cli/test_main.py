@@ -52,5 +52,5 @@ def test_version(capsys):
         (["spectrum", "magic"], "no such kernel"),
     ],
 )
-def test_bad_usage_and_input_is_one_line_and_code_2(refused, table, arguments, message):
-    refused(arguments, message)
+def test_bad_usage_and_input_is_one_line_and_code_2(assert_refused, table, arguments, message):
+    assert_refused(arguments, message)

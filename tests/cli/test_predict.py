@@ -18,11 +18,11 @@ def test_fit_then_predict(capsys, table, tmp_path):
     assert capsys.readouterr().out.splitlines()[0] == "prediction,std"
 
 
-def test_predict_refuses_unequal_columns_and_corrupt_models(refused, capsys, table, tmp_path):
+def test_predict_refuses_unequal_columns_and_corrupt_models(assert_refused, capsys, table, tmp_path):
     assert run(["fit", "table.csv", "--target", "c", "--model", "model", "--kernel", "laplace"]) == SUCCESS
     capsys.readouterr()
     table[["a", "y"]].to_csv("narrow.csv", index=False)
-    refused(["predict", "model", "narrow.csv"], "1 missing: b")
+    assert_refused(["predict", "model", "narrow.csv"], "1 missing: b")
     content = (tmp_path / "model").read_bytes()
     (tmp_path / "cut").write_bytes(content[: len(content) // 2])
-    refused(["predict", "cut", "table.csv"], "must be a model saved by `widenet fit`")
+    assert_refused(["predict", "cut", "table.csv"], "must be a model saved by `widenet fit`")

@@ -20,6 +20,6 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
     assert document == {"paper": "laplace", "files": [str(tmp_path / "laplace.md")], "message": "all said"}
 
 
-def test_other_papers_and_folders_are_refused(refused, tmp_path):
-    refused(["reproduce", "gauss"], "gauss")
-    refused(["reproduce", "laplace", "--output", str(tmp_path), "--data", str(tmp_path / "absent")], "absent")
+def test_other_papers_and_folders_are_refused(assert_refused, tmp_path):
+    assert_refused(["reproduce", "gauss"], "gauss")
+    assert_refused(["reproduce", "laplace", "--output", str(tmp_path), "--data", str(tmp_path / "absent")], "absent")
