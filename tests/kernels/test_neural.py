@@ -233,6 +233,7 @@ NETWORKS = [
     fully_connected(2, Erf(), bias_std=0.3),
     fully_connected(1, GELU(), bias_std=0.3),
     Dense(0.3, 0.2) >> Elementwise(torch.tanh) >> Dense(),
+    Dense(0.3) >> Elementwise(torch.tanh) >> Dense(trainable=False),
     Dense(1.0, 0.2) >> LayerNorm() >> ReLU() >> Dense(),
 ]
 

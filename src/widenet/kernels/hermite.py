@@ -69,7 +69,11 @@ def series_values(
         of_x = _coefficients(f, a, length)
         of_y = of_x if a is b else _coefficients(f, b, length)
         values.append(_product_series(of_x, of_y, rho))
-    return values[0], values[1]
+    value, derivative = values
+    if torch.is_grad_enabled() and cross.requires_grad:
+        # Where a size is 0 the correlation says nothing; Price's theorem gives the gradient by the cross moment.
+        value = torch.where(size > 0, value, value + derivative.detach() * (cross - cross.detach()))
+    return value, derivative
 
 
 def _product_series(of_x: Tensor, of_y: Tensor, rho: Tensor) -> Tensor:
