@@ -56,7 +56,7 @@ def main() -> None:
     with threadpool_limits(1):
         for learner, target in ((KernelRegressor, y), (KernelClassifier, (y > 0).astype(int))):
             found = results[learner.__name__] = price(learner, target, X)
-            times = f"{found['automatic']:.3f} s, a single fit {found['single']:.4f} s, ratio {found['ratio']:.1f} (goal 30)"
+            times = f"{found['automatic']:.3f} s, single fit {found['single']:.4f}, ratio {found['ratio']:.1f}, goal 30"
             print(f"{learner.__name__}() on {ROWS} rows: {times}; the first of a process {found['first']:.2f} s")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "bench_estimators.json").write_text(json.dumps(results, indent=2) + "\n")
