@@ -7,7 +7,7 @@ from widenet.experiments import laplace
 def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_path, monkeypatch):
     asked = {}
 
-    def recorded(output, data=None, settings=None, progress=None):
+    def recorded(output, data=None, settings=None, progress=print):
         asked.update(output=output, data=data)
         progress("part", 0, 1)
         return laplace.Outcome((), (output / "laplace.md",), "all said")

@@ -18,7 +18,7 @@ from widenet.estimators.table_cells import (
 def test_text_that_stands_for_nothing_is_missing():
     cells = mark_missing(pd.Series(["1", " ? ", "", "NA", " x "]))
     assert cells.isna().tolist() == [False, True, True, True, False]
-    assert cells[4] == "x"
+    assert cells.tolist()[4] == "x"
 
 
 def test_formats_of_dates_are_found():

@@ -27,9 +27,7 @@ def test_original_layout_gives_back_what_was_written(tmp_path, iris_set, arrays_
     assert_same(arrays_of(read), arrays_of(data))
 
 
-def test_original_layout_may_tell_its_width_by_the_header_alone(
-    tmp_path, iris_set, arrays_of, write_original
-):
+def test_original_layout_may_tell_its_width_by_the_header_alone(tmp_path, iris_set, arrays_of, write_original):
     data = iris_set()
     place = write_original(tmp_path, data)
     (place / "irises.txt").write_text("n_clases= 3\n")

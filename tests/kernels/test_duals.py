@@ -142,9 +142,7 @@ def test_the_slope_at_zero_is_that_of_autograd():
 
 
 def test_a_function_that_is_not_smooth_is_refused():
-    with pytest.raises(
-        InvalidArchitecture, match=r"must be smooth at the scale of its inputs.*share .* Hermite"
-    ):
+    with pytest.raises(InvalidArchitecture, match=r"must be smooth at the scale of its inputs.*share .* Hermite"):
         at(Elementwise(torch.relu), 1.0, 1.0, 0.5)
 
 
