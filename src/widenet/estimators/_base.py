@@ -100,9 +100,19 @@ class KernelEstimator(BaseEstimator):
     n_features_in_: int
     feature_names_in_: np.ndarray
 
-    def _read_training(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[np.ndarray, Any, np.ndarray]:
+    def _read_training(
+        self, X: Any, y: Any, sample_weight: Any, *, multi_output: bool = False, y_numeric: bool = False
+    ) -> tuple[np.ndarray, Any, np.ndarray]:
         try:
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2, **options)
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                dtype=[np.float64, np.float32],
+                ensure_min_samples=2,
+                multi_output=multi_output,
+                y_numeric=y_numeric,
+            )
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         except ValueError as error:
             raise InvalidInput("rows and targets to fit must be numbers without gaps", str(error)) from error

@@ -20,6 +20,9 @@ def load(path: str | Path) -> KernelEstimator:
     The file names only classes of a fixed registry and elementwise functions of a fixed list; nothing in it is
     evaluated.
 
+    Args:
+        path: The file.
+
     Raises:
         InvalidFile: Where the file is missing, truncated, corrupt, or of another program.
 

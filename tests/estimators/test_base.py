@@ -1,0 +1,40 @@
+"""The shared part of the estimators: scaling, precision, prediction by blocks."""
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from widenet.estimators import _base
+from widenet.estimators._base import Scaler, expand, working_dtype
+from widenet.kernels import Laplace
+
+
+def test_moments_are_weighted_and_constant_features_keep_their_unit():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(3.0, 2.0, 40), np.full(40, 0.1)])
+    weight = rng.uniform(0.5, 2.0, 40)
+    scaler = Scaler.fit(X, weight, standardize=True)
+    reference = StandardScaler().fit(X, sample_weight=weight)
+    np.testing.assert_allclose(scaler.mean, reference.mean_, rtol=1e-13)
+    np.testing.assert_allclose(scaler.scale, [np.sqrt(reference.var_[0]), 1.0], rtol=1e-13)
+    np.testing.assert_allclose(scaler.transform(X, np.float64)[:, 1], 0.0, atol=1e-15)
+
+
+def test_without_standardising_rows_stay_as_they_are():
+    X = np.arange(6.0).reshape(3, 2)
+    same = Scaler.fit(X, np.ones(3), standardize=False).transform(X, np.float32)
+    assert same.dtype == np.float32
+    assert same.tolist() == X.tolist()
+
+
+def test_blocks_of_rows_make_no_difference(monkeypatch):
+    rng = np.random.default_rng(1)
+    X, X_fit, dual = rng.normal(size=(23, 3)), rng.normal(size=(11, 3)), rng.normal(size=(11, 2))
+    plain = np.exp(-np.linalg.norm(X[:, None] - X_fit[None], axis=2)) @ dual
+    monkeypatch.setattr(_base, "PREDICT_BYTES", 4 * 8 * len(X_fit))
+    np.testing.assert_allclose(expand(Laplace(1.0), X, X_fit, dual), plain, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "dtype"), [(2000, np.float64), (2001, np.float32)])
+def test_large_matrices_are_single_precision(rows, dtype):
+    assert working_dtype(rows) is dtype
