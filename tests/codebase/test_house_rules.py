@@ -14,7 +14,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "core", "
 # Modules of src without a test file of their own, and where they are tested instead.
 TESTED_ELSEWHERE = {
     "errors.py": "held by every test of bad input, which asks for these types and their words",
-    "estimators/persistence.py": "laws/test_estimator_laws.py: round trips, garbage, truncated and altered files of every estimator",
+    "estimators/persistence.py": "laws/test_estimator_laws.py: round trips, garbage, truncated and altered files",
 }
 
 
