@@ -165,13 +165,19 @@ def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor
     return result
 
 
+class _Buffer(threading.local):
+    """One tile of working memory a thread."""
+
+    tile: Tensor | None = None
+
+
 class _Tiles:
     """Fills one tile of the result a call; holds what all tiles share."""
 
     def __init__(self, compiled: _Compiled, left: _Rows, right: _Rows, result: np.ndarray, symmetric: bool) -> None:
         self.compiled, self.left, self.right, self.result, self.symmetric = compiled, left, right, result, symmetric
         self.weights = left.weights(compiled.degrees), right.weights(compiled.degrees)
-        self.buffer = threading.local()
+        self.buffer = _Buffer()
 
     def __call__(self, corner: tuple[int, int]) -> None:
         i, j = corner
@@ -214,7 +220,7 @@ class _Tiles:
         return sines
 
     def _buffer(self) -> Tensor:
-        if not hasattr(self.buffer, "tile"):
+        if self.buffer.tile is None:
             self.buffer.tile = torch.empty(_TILE, _TILE + _PAD, dtype=self.left.rows.dtype)
         return self.buffer.tile
 
