@@ -87,7 +87,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         >>> [column.kind for column in encoder.columns_]
         ['number', 'category']
         >>> encoder.transform(table).shape
-        (4, 4)
+        (4, 5)
     """
 
     def __init__(self, max_categories: int = 30) -> None:

@@ -89,7 +89,7 @@ def read_kernel(text: str) -> Kernel:
 
     Example:
         >>> read_kernel("0.5 * Laplace(scale=2) + gaussian")
-        0.5 * Laplace(scale=2) + Gaussian(scale=1.0)
+        0.5 * Laplace(scale=2.0) + Gaussian(scale=1.0)
     """
     try:
         value = _read(ast.parse(text.strip(), mode="eval").body)
