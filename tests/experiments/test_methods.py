@@ -16,6 +16,11 @@ def test_unknown_methods_are_named():
         chosen_methods("regression", ["NKT"])
 
 
+def test_a_method_asked_twice_is_run_once():
+    chosen = chosen_methods("regression", ["ridge", " Ridge", "Laplace"])
+    assert [method.name for method in chosen] == ["ridge", "Laplace"]
+
+
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_every_method_learns_a_little_table(task):
     X, y = little_data(task)

@@ -57,7 +57,7 @@ def all_methods(task: Task) -> list[Method]:
 
 
 def chosen_methods(task: Task, names: list[str] | None) -> list[Method]:
-    """The methods of these names (lower or upper case), or all of them.
+    """The methods of these names (lower or upper case), each once, or all of them.
 
     Raises:
         InvalidInput: If a name is none of them.
@@ -69,7 +69,7 @@ def chosen_methods(task: Task, names: list[str] | None) -> list[Method]:
     unknown = [name for name in names if name.strip().lower() not in by_name]
     if unknown:
         raise InvalidInput("no such method", repr(unknown[0]), f"One of: {', '.join(m.name for m in methods)}")
-    return [by_name[name.strip().lower()] for name in names]
+    return [by_name[name] for name in dict.fromkeys(name.strip().lower() for name in names)]
 
 
 def kernel_families(features: int) -> dict[str, list[Kernel]]:
