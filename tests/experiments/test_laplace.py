@@ -76,6 +76,7 @@ def test_bad_folders_are_told_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(laplace, "spectral_curves", None)
     with pytest.raises(InvalidFile, match="must hold data sets"):
         run(tmp_path / "out", tmp_path, SMALL)
+    assert not (tmp_path / "out").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidFile, match="one to write to"):
         run(tmp_path / "file", None, SMALL)

@@ -112,9 +112,9 @@ def run(
         Geifman et al. 2020, arXiv 2007.01580; Arora et al. 2020, arXiv 1910.01663.
     """
     settings = Settings() if settings is None else settings
-    _check_folder(output)
-    # The data first: a wrong folder should not be told after a minute of spectra.
+    # The data first: a wrong folder should not be told after a minute of spectra, nor leave an empty output folder.
     collection = None if data is None else read_collection(data, settings.most_rows)
+    _check_folder(output)
     parts = [_spectra(output, settings, progress), _matches(output, settings)]
     if collection is None:
         message = WITHOUT_DATA
