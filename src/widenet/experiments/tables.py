@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from widenet.errors import InvalidFile, InvalidInput
+from widenet.errors import InvalidFile, InvalidInput, WidenetError
 from widenet.experiments.written import written_aside
 
 Task = Literal["regression", "classification"]
@@ -190,7 +190,7 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
         raise InvalidFile(f"{path.name} must have rows as long as its header", "longer rows") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, OverflowError) as error:
         raise InvalidFile(f"{path.name} must be a table of text", _first_line(error)) from None
-    except InvalidInput:
+    except WidenetError:
         raise
     except ValueError as error:
         raise InvalidFile(f"{path.name} must be a table of text", _first_line(error)) from None
