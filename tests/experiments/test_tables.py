@@ -35,6 +35,7 @@ def test_csv_with_other_separators_is_recognised(tmp_path, separator):
         ("a.csv", b"x,y\n1,2,3\n1,2,3\n", "longer rows"),
         ("a.csv", b"\xff\xfe\x00\x01\x02", "UTF-8"),
         ("a.csv", b"\x00\x01\x02", "binary"),
+        ("a.csv", b"x,y\n1,2\n3,\x00\n", "binary"),
         ("a.csv", b"\n1,2\n", "^a.csv must have a row of column names; got none$"),
         ("a.parquet", b"PAR1 no parquet at all PAR1", "Parquet"),
         ("a.parquet", b"x,y\n1,2\n", "Parquet"),

@@ -173,8 +173,9 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
             first = file.readline(10**6)
     except UnicodeDecodeError as error:
         raise InvalidFile(f"{path.name} must be text in UTF-8", f"byte {error.start} is not") from None
-    if "\0" in first:
-        raise InvalidFile(f"{path.name} must be a table of text", "binary data")
+    with path.open("rb") as file:
+        if any(b"\0" in chunk for chunk in iter(lambda: file.read(2**20), b"")):
+            raise InvalidFile(f"{path.name} must be a table of text", "binary data")
     if separator == "," and "," not in first:
         separator = next((mark for mark in (";", "\t") if mark in first), ",")
     try:
