@@ -90,6 +90,7 @@ def test_random_text_gives_a_table_or_an_error_of_ours(tmp_path_factory, content
         ([True, False] * 10, "classification", "boolean"),
         ([0, 1, 2, 1] * 5, "classification", "integer"),
         ([1.0, 2.0] * 10, "classification", "integer"),
+        ([2**53, 2**53 + 1] * 10, "classification", "integer"),
         (list(range(20)), "regression", "number"),
         ([0.5, 1.5, 2.5, 0.25] * 5, "regression", "number"),
         ([f"{i}.5" for i in range(20)], "regression", "number"),

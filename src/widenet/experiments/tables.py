@@ -277,7 +277,9 @@ def _quantity(cells: pd.Series, numbers: pd.Series | None) -> np.ndarray:
 def _labels(cells: pd.Series, numbers: pd.Series | None) -> tuple[np.ndarray, LabelKind]:
     kind: LabelKind = "text"
     if numbers is not None and not numbers.isna().any() and (numbers == numbers.round()).all():
-        kind, labels = "integer", np.array([str(int(number)) for number in numbers], dtype=object)
+        # Not from `numbers`: float64 holds integers to 2^53 alone.
+        exact = pd.to_numeric(cells)
+        kind, labels = "integer", np.array([str(int(number)) for number in exact], dtype=object)
     else:
         labels = np.array([str(cell) for cell in cells], dtype=object)
         if cells.map(lambda cell: isinstance(cell, (bool, np.bool_))).all():
