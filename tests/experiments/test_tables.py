@@ -25,6 +25,21 @@ def test_csv_with_other_separators_is_recognised(tmp_path, separator):
     pd.testing.assert_frame_equal(read_frame(path), FRAME, check_dtype=False)
 
 
+def test_decimal_commas_between_semicolons_are_numbers(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("x;y\n1,5;0\n-2;1\n?;2\n3,25e2;3\n;4\n")
+    np.testing.assert_array_equal(read_frame(path)["x"].to_numpy(float), [1.5, -2.0, np.nan, 325.0, np.nan])
+
+
+def test_text_among_decimal_commas_is_refused_and_codes_stay_text(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("x;y\n" + "".join(f"{i},5;{i}\n" for i in range(30)) + "many;1\n")
+    with pytest.raises(InvalidInput, match="the first is 'many' in row 31"):
+        split_target(read_frame(path), "x")
+    path.write_text("x;y\n" + "a,5;1\nb;2\n1,5;3\n" * 2)
+    assert read_frame(path)["x"].tolist() == ["a,5", "b", "1,5"] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

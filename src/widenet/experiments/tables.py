@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from widenet.errors import InvalidFile, InvalidInput, WidenetError
+from widenet.estimators.table_cells import mark_missing
 from widenet.experiments.written import written_aside
 
 Task = Literal["regression", "classification"]
@@ -22,6 +23,7 @@ LabelKind = Literal["number", "integer", "boolean", "text"]
 _TEXT = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ","}
 _PARQUET = {".parquet", ".pq"}
 _MOST_INTEGER_CLASSES = 10
+_DECIMAL_COMMA = r"[+-]?\d*,?\d+([eE][+-]?\d+)?"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Table:
 def read_frame(path: Path) -> pd.DataFrame:
     """Read a CSV, TSV or Parquet file with a row of distinct column names.
 
-    A CSV file whose first line has semicolons or tabs and no comma is read with these as separators.
+    A CSV file whose first line has semicolons or tabs and no comma is read with these as separators. Between
+    semicolons, text columns that read like 1,5 in at least four cells of five have decimal commas.
 
     Args:
         path: The file; `.csv`, `.tsv`, `.tab`, `.txt`, `.parquet` or `.pq`.
@@ -184,7 +187,8 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
         with warnings.catch_warnings():
             # Rows longer than the header are cut with this warning; a cut row is not the user's table.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False, low_memory=False)
+            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", index_col=False, low_memory=False)
+        return frame.apply(_with_points) if separator == ";" else frame
     except UnicodeDecodeError as error:
         raise InvalidFile(f"{path.name} must be text in UTF-8", f"byte {error.start} is not") from None
     except pd.errors.ParserWarning:
@@ -195,6 +199,19 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
         raise
     except ValueError as error:
         raise InvalidFile(f"{path.name} must be a table of text", _first_line(error)) from None
+
+
+def _with_points(cells: pd.Series) -> pd.Series:
+    """A column of text with decimal commas as numbers; where some cells are no numbers, these stay and it is text."""
+    if pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
+        return cells
+    text = mark_missing(cells).astype(object)
+    present = text.dropna().astype(str)
+    number = present.str.fullmatch(_DECIMAL_COMMA)
+    if not present[number].str.contains(",").any() or number.mean() < 0.8:
+        return cells
+    text[number.index[number]] = present[number].str.replace(",", ".")
+    return pd.to_numeric(text) if number.all() else text
 
 
 def _check_names(names: list[str], file: str) -> None:
