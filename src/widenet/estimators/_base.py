@@ -58,15 +58,18 @@ class Scaler:
         if not standardize:
             return cls(np.zeros(X.shape[1]), np.ones(X.shape[1]))
         share = weight / weight.sum()
-        mean = share @ X
-        deviation = np.sqrt(share @ np.square(X - mean))
+        unit = power_of_two(np.abs(X).max(axis=0))
+        scaled = X / unit
+        mean = share @ scaled
+        deviation = np.sqrt(share @ np.square(scaled - mean))
         # A constant column has a rounding-sized deviation, which must not be blown up to 1.
         floor = 10 * np.finfo(X.dtype).eps * np.abs(mean)
-        return cls(mean, np.where(deviation > floor, deviation, 1.0))
+        return cls(mean * unit, np.where(deviation > floor, deviation * unit, 1.0))
 
     def transform(self, X: np.ndarray, dtype: Any) -> np.ndarray:
         """Scaled rows (n, d), C-contiguous, of the asked dtype."""
-        return np.ascontiguousarray((X - self.mean) / self.scale, dtype=dtype)
+        with np.errstate(over="ignore"):  # infinite rows are refused by the readers of the result
+            return np.ascontiguousarray((X - self.mean) / self.scale, dtype=dtype)
 
 
 class Choice(NamedTuple):
@@ -133,10 +136,14 @@ class KernelEstimator(BaseEstimator):
         if isinstance(self.kernel, str):
             # The scales and biases of the candidates are in units of the rows' norm.
             rows = scaler.transform(X, np.float64)
-            norm = float(np.sqrt(weight @ np.square(rows).sum(axis=1) / weight.sum())) or 1.0
+            unit = power_of_two(np.abs(rows).max())
+            norm = float(unit * np.sqrt(weight @ np.square(rows / unit).sum(axis=1) / weight.sum())) or 1.0
             scaler = Scaler(scaler.mean, scaler.scale * norm)
         self.scaler_ = scaler
-        return scaler.transform(X, np.float64)
+        rows = scaler.transform(X, np.float64)
+        if not np.isfinite(rows).all():
+            raise InvalidInput("features must span less than the largest number of float64", "overflow", "Rescale them")
+        return rows
 
     def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Choice:
         """Set `kernel_`, `ridge_` (relative) and `selection_`; what was computed on all rows is returned."""
@@ -248,6 +255,11 @@ class KernelEstimator(BaseEstimator):
         X = self._read_rows(X)
         rows = self.scaler_.transform(X, self.X_fit_.dtype)
         return expand(self.kernel_, rows, self.X_fit_, self.dual_coef_) + self.target_mean_
+
+
+def power_of_two(size: Any) -> Any:
+    """The power of two at or below each positive size: division by it is exact, and squares stay in range."""
+    return np.ldexp(1.0, np.frexp(size)[1] - 1)
 
 
 def working_dtype(n: int) -> type:
