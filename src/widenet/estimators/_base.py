@@ -132,6 +132,8 @@ class KernelEstimator(BaseEstimator):
 
     def _scale_rows(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Set `scaler_` and return the rows that kernels see, in float64."""
+        if not isinstance(self.standardize, (bool, np.bool_)):
+            raise InvalidInput("standardize must be True or False", repr(self.standardize))
         scaler = Scaler.fit(X, weight, standardize=self.standardize)
         if isinstance(self.kernel, str):
             # The scales and biases of the candidates are in units of the rows' norm.
