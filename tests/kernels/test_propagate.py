@@ -36,11 +36,11 @@ def after(layer: Layer, first: Layer = FIRST) -> Moments:
 def assert_equal_moments(left: Moments, right: Moments) -> None:
     for name in ("x", "y", "apart", "together", "tangent"):
         torch.testing.assert_close(getattr(left, name), getattr(right, name), rtol=1e-13, atol=1e-14)
-    assert (left.channels, left.width, left.gaussian, left.centred) == (
+    assert (left.channels, left.width, left.gaussian, left.drawn) == (
         right.channels,
         right.width,
         right.gaussian,
-        right.centred,
+        right.drawn,
     )
 
 
@@ -102,6 +102,29 @@ def test_concatenation_averages_by_width():
     assert out.width == 4.0
 
 
+def test_a_concatenation_of_activations_averages_their_duals():
+    first, second = after(RELU), after(RELU >> Dense(1.7) >> RELU)
+    out = after(Concat(RELU, RELU >> Dense(1.7) >> RELU) >> Dense())
+    torch.testing.assert_close(out.cross, (first.cross + second.cross) / 2)
+    torch.testing.assert_close(out.tangent, out.cross + (first.tangent + second.tangent) / 2)
+    # The activation of the mixture's covariance is another kernel, which no such network has.
+    assert (propagate(RELU, after(Dense(1.7))).cross - out.cross).abs().max() > 1e-3
+
+
+def test_concatenated_branches_of_mean_zero_can_be_normalised():
+    branches = Concat(Dense(1.2), Erf())
+    out, before = after(branches >> LayerNorm()), after(branches)
+    torch.testing.assert_close(out.cross, before.cross / before.size)
+
+
+def test_a_sum_within_a_branch_is_drawn_where_its_oldest_part_is():
+    residual = Identity() + (RELU >> Dense(0.6))
+    a, b = RELU >> Dense(1.2) >> residual, RELU >> Dense() >> Erf()
+    torch.testing.assert_close(after(a + b).cross, after(a).cross + after(b).cross)
+    with pytest.raises(InvalidArchitecture, match="at most one"):
+        after(residual + Identity())
+
+
 def test_layer_norm_divides_by_the_sizes():
     before, out = after(Identity()), after(LayerNorm())
     torch.testing.assert_close(out.cross, before.cross / before.size)
@@ -160,7 +183,14 @@ def test_a_layer_norm_of_zeros_is_refused():
     [
         (RELU >> Dense(), r"ReLU\(\) must read Gaussian units; got the inputs themselves. Put a Dense\(\) before it"),
         (Dense() >> RELU >> RELU, r"ReLU\(\) must read Gaussian units; got the output of an activation"),
-        (Dense() >> RELU >> LayerNorm(), r"LayerNorm\(\) must read Gaussian units; got the output of an activation"),
+        (
+            Dense() >> RELU >> LayerNorm(),
+            r"LayerNorm\(\) must read units of mean zero; got the output of an activation",
+        ),
+        (Dense() >> Concat(Dense(), RELU >> Dense()) >> RELU, r"ReLU\(\) must read Gaussian units; got .* of a Concat"),
+        (Dense() >> Concat(Dense(), RELU) >> LayerNorm(), r"LayerNorm\(\) must read units of mean zero; got"),
+        (Dense() >> Identity() + Identity(), r"all branches of a sum but at most one .* got 2"),
+        (Dense() >> (Identity() + (Erf() >> LayerNorm())), r"all branches of a sum but at most one .* got 2"),
         (Dense() >> RELU >> Dense(fan_in_scaling="none"), r"must read the inputs; got a layer of infinite width"),
         (Dense() >> RELU + Abs(), r"all branches of a sum but at most one .* got 2 that do not: ReLU\(\), Abs\(\)"),
         (Dense() >> Identity() + Dense(width=2.0), "equal width; got relative width 1, relative width 2"),

@@ -56,7 +56,7 @@ KERNELS = [
         )
     ],
     NTK(Dense() >> BLOCK**2 >> LayerNorm() >> ReLU() >> 0.7 * Dense()),
-    NTK(Dense() >> arch.Concat(Dense(width=2.0), ReLU() >> Dense()) >> ReLU() >> Dense()),
+    NTK(Dense() >> arch.Concat(Dense(width=2.0) >> ReLU(), ReLU() >> Dense() >> ReLU()) >> Dense()),
     NTK(arch.fully_connected(3, bias_std=0.5, scaling="geifman")),
 ]
 

@@ -136,7 +136,8 @@ class Concat(Layer):
     """Concatenation along the channels of branches that read the same input: the dense block.
 
     The next Dense averages over all channels, so each branch counts by its share of them, which
-    follows from the relative widths of the Dense layers inside.
+    follows from the relative widths of the Dense layers inside. The channels of several branches are
+    no one Gaussian: an activation goes into the branches, or after the next Dense.
 
     Args:
         branches: Two or more layers.

@@ -71,8 +71,8 @@ class LayerNorm(Layer):
     """Layer normalisation over the channels, without gain and offset.
 
     At infinite width the mean of the channels of a Dense layer is 0 and their variance is the
-    kernel's own diagonal, so K(x, y) becomes K(x, y) / sqrt(K(x, x) K(y, y)). It has to follow a
-    Dense layer (or a sum of them).
+    kernel's own diagonal, so K(x, y) becomes K(x, y) / sqrt(K(x, x) K(y, y)). It has to read units of
+    mean zero: those of a Dense layer, of sums and concatenations of them, or an odd activation of these.
     """
 
 

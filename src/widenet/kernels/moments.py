@@ -31,7 +31,8 @@ class Moments:
         channels: Number of channels of the inputs, None after a layer of infinite width.
         width: Relative width of the layer, for the shares in a concatenation.
         gaussian: Whether the units are Gaussian, as the outputs of a layer with weights are.
-        centred: Whether the units have mean zero and are uncorrelated with those of other branches.
+        depth: Number of sums of branches around this layer.
+        drawn: Least such depth at which the weights were drawn of which the units are an odd function; -1 if none.
     """
 
     x: Tensor
@@ -42,7 +43,13 @@ class Moments:
     channels: int | None = None
     width: float = 1.0
     gaussian: bool = False
-    centred: bool = False
+    depth: int = 0
+    drawn: int = -1
+
+    @property
+    def centred(self) -> bool:
+        """Whether the units have mean zero."""
+        return self.drawn >= 0
 
     @property
     def cross(self) -> Tensor:

@@ -83,7 +83,8 @@ def _(layer: Dense, moments: Moments) -> Moments:
     if tangent is not None and layer.trainable:
         tangent = tangent + out.cross + bias
     out = out.with_constant(bias if layer.bias_init == "normal" else 0.0)
-    return Moments(out.x, out.y, out.apart, out.together, tangent, width=layer.width, gaussian=True, centred=True)
+    out = Moments(out.x, out.y, out.apart, out.together, tangent, width=layer.width, gaussian=True)
+    return replace(out, depth=moments.depth, drawn=moments.depth)
 
 
 @propagate.register
@@ -102,13 +103,14 @@ def _(layer: Activation, moments: Moments) -> Moments:
         together=after.together,
         tangent=tangent,
         gaussian=False,
-        centred=moments.centred and odd,
+        drawn=moments.drawn if odd else -1,
     )
 
 
 @propagate.register
 def _(layer: LayerNorm, moments: Moments) -> Moments:
-    _require_gaussian(layer, moments)
+    if not moments.centred:
+        raise _unreadable(layer, "units of mean zero", moments)
     if not (moments.x.detach() > 0).all() or not (moments.y.detach() > 0).all():
         raise InvalidInput("LayerNorm must read units of positive variance", "a point at which they all are 0")
     size = moments.size
@@ -124,8 +126,10 @@ def _(layer: LayerNorm, moments: Moments) -> Moments:
 
 @propagate.register
 def _(layer: BranchSum, moments: Moments) -> Moments:
-    branches = [propagate(branch, moments) for branch in layer.branches]
-    loose = [repr(part) for part, out in zip(layer.branches, branches, strict=True) if not out.centred]
+    inside = replace(moments, depth=moments.depth + 1)
+    branches = [propagate(branch, inside) for branch in layer.branches]
+    # Without weights drawn inside the branch, odd or not, its units are a function of what the others read too.
+    loose = [repr(part) for part, out in zip(layer.branches, branches, strict=True) if out.drawn < inside.depth]
     if len(loose) > 1:
         raise InvalidArchitecture(
             "all branches of a sum but at most one must end in a layer with weights, else their kernels do not add",
@@ -142,7 +146,8 @@ def _(layer: BranchSum, moments: Moments) -> Moments:
     return replace(
         add_independent(branches),
         gaussian=all(out.gaussian for out in branches),
-        centred=not loose,
+        depth=moments.depth,
+        drawn=min(moments.depth, *(out.drawn for out in branches)),
     )
 
 
@@ -159,15 +164,19 @@ def _(layer: Concat, moments: Moments) -> Moments:
     return replace(
         add_independent([out.scaled(out.width / width) for out in branches]),
         width=width,
-        gaussian=all(out.gaussian for out in branches),
-        centred=all(out.centred for out in branches),
+        gaussian=False,  # a mixture over the channels: E phi(u) phi(v) is the mean over branches, not that of one Gaussian
+        drawn=min(out.drawn for out in branches),
     )
 
 
 def _require_gaussian(layer: Layer, moments: Moments) -> None:
     if not moments.gaussian:
-        raise InvalidArchitecture(
-            f"{layer!r} must read Gaussian units",
-            "the inputs themselves" if moments.channels is not None else "the output of an activation",
-            "Put a Dense() before it",
-        )
+        raise _unreadable(layer, "Gaussian units", moments)
+
+
+def _unreadable(layer: Layer, needed: str, moments: Moments) -> InvalidArchitecture:
+    return InvalidArchitecture(
+        f"{layer!r} must read {needed}",
+        "the inputs themselves" if moments.channels is not None else "the output of an activation or of a Concat",
+        "Put a Dense() before it",
+    )
