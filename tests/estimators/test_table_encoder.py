@@ -83,6 +83,16 @@ def test_the_state_goes_through_json():
     np.testing.assert_array_equal(restored.get_feature_names_out(), encoder.get_feature_names_out())
 
 
+def test_typed_columns_keep_their_kinds_and_numbers_in_any_rows():
+    encoder = TableEncoder().fit(MIXED)
+    typed = encoder.typed(MIXED)
+    kept = [column.name for column in encoder.columns_ if column.kind != "dropped"]
+    np.testing.assert_array_equal(TableEncoder().fit_transform(typed[kept]), encoder.transform(MIXED))
+    few = TableEncoder().fit(typed[kept].iloc[:12])
+    assert [c.kind for c in few.columns_] == [c.kind for c in encoder.columns_ if c.kind != "dropped"]
+    assert typed["number as text"].isna().sum() == MIXED["number as text"].eq("?").sum()
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.one_of(st.text(max_size=50), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
 def test_other_text_is_no_state(text):

@@ -75,6 +75,29 @@ def test_probabilities_of_unseen_rows_and_their_loss():
     assert comparison.mean(result, "accuracy") == pytest.approx((result.predictions == table.target).mean())
 
 
+def test_one_cell_of_text_makes_a_category_in_every_fold():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"stars": rng.choice(list("12345"), 60), "y": rng.normal(size=60)})
+    frame.loc[7, "stars"] = "unknown"
+    result = compare(split_target(frame, "y"), [LINEAR], Plan(folds=3)).best
+    assert np.isfinite(result.scores["R2"]).all()
+
+
+def test_one_late_day_settles_the_order_of_day_and_month_in_every_fold():
+    days = [f"{1 + i % 12:02}/{1 + i % 7:02}/2020" for i in range(60)]
+    days[31] = "31/01/2020"
+    frame = pd.DataFrame({"day": days, "y": np.random.default_rng(0).normal(size=60)})
+    result = compare(split_target(frame, "y"), [LINEAR], Plan(folds=3)).best
+    assert np.isfinite(result.scores["R2"]).all()
+
+
+def test_wrong_cells_are_told_by_their_row_in_the_table():
+    table = regression_table()
+    table.features.loc[41, "b"] = np.inf
+    with pytest.raises(InvalidInput, match="row 42"):
+        compare(table, [LINEAR], Plan(folds=3))
+
+
 def test_errors_are_corrected_for_overlap_by_hand():
     # s^2 = 2, J = 2, n_test / n_train = 1/4: sqrt((1/2 + 1/4) 2).
     assert corrected_error(np.array([1.0, 3.0]), 0.25) == pytest.approx(np.sqrt(1.5))

@@ -127,17 +127,23 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Raises:
             InvalidInput: If columns are missing, or a cell does not fit the kind of its column.
         """
-        check_is_fitted(self, "columns_")
-        frame = checked_frame(X)
-        absent = [column.name for column in self.columns_ if column.name not in frame.columns]
-        if absent:
-            raise InvalidInput(
-                f"the table must have the {len(self.columns_)} feature columns of the fit",
-                f"{len(absent)} missing: {listed(absent)}",
-                "Give a table with the same columns",
-            )
+        frame = self._columns_of(X)
         blocks = [_encode(frame[column.name], column) for column in self.columns_ if column.kind != "dropped"]
         return np.ascontiguousarray(np.concatenate(blocks, axis=1))
+
+    def typed(self, X: Any) -> pd.DataFrame:
+        """The columns of the fit as pandas types of their kinds, so that a fit on any of the rows finds these kinds.
+
+        Numbers become float64, categories categorical, dates datetimes in UTC; dropped columns stay as they are.
+
+        Args:
+            X: The table, a data frame of n rows.
+
+        Raises:
+            InvalidInput: If columns are missing, or a cell does not fit the kind of its column.
+        """
+        frame = self._columns_of(X)
+        return pd.DataFrame({c.name: _typed(frame[c.name], c) for c in self.columns_}, index=frame.index)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the array's columns: the column's name, or "name: part"."""
@@ -171,6 +177,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         encoder.feature_names_in_ = np.asarray([column.name for column in columns], dtype=object)
         encoder.n_features_in_ = len(columns)
         return encoder
+
+    def _columns_of(self, X: Any) -> pd.DataFrame:
+        check_is_fitted(self, "columns_")
+        frame = checked_frame(X)
+        absent = [column.name for column in self.columns_ if column.name not in frame.columns]
+        if absent:
+            raise InvalidInput(
+                f"the table must have the {len(self.columns_)} feature columns of the fit",
+                f"{len(absent)} missing: {listed(absent)}",
+                "Give a table with the same columns",
+            )
+        return frame
 
     def _fit_column(self, cells: pd.Series, date_format: str) -> Column:
         name, missing = str(cells.name), int(cells.isna().sum())
@@ -243,6 +261,14 @@ def _scaled(column: Column, values: Float[np.ndarray, "n parts"]) -> Column:
 
 def _with(column: Column, means: np.ndarray, scales: np.ndarray) -> Column:
     return replace(column, means=[float(m) for m in means], scales=[float(s) for s in scales])
+
+
+def _typed(cells: pd.Series, column: Column) -> pd.Series:
+    if column.kind == "number":
+        return read_numbers(cells)
+    if column.kind == "category":
+        return as_labels(mark_missing(cells)).astype("category")
+    return _as_dates(cells, column) if column.kind == "date" else cells
 
 
 def _encode(cells: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:

@@ -163,7 +163,8 @@ def corrected_error(values: Float[ndarray, " folds"], test_share: float) -> floa
 def compare(table: Table, methods: list[Method], plan: Plan, progress: Progress | None = None) -> Comparison:
     """Score methods in one nested cross-validation: the same outer folds for all, tuning inside each fold.
 
-    The encoder of the table is fitted on the training rows of each outer fold.
+    The kinds of the columns are found on all rows, since a few rows can hide the one cell of text that makes a column
+    a category; means, scales and categories are fitted on the training rows of each outer fold.
 
     Args:
         table: The table.
@@ -172,19 +173,21 @@ def compare(table: Table, methods: list[Method], plan: Plan, progress: Progress 
         progress: Called before each fit with the method's name, the steps done, and all steps.
 
     Raises:
-        InvalidInput: If the rows do not suffice for the folds, or every method failed.
+        InvalidInput: If the rows do not suffice for the folds, the columns cannot be encoded, or every method failed.
 
     Cost: folds x repeats fits of each method, one after the other, so that their times are comparable.
     """
     plan.check(table)
+    whole = TableEncoder().fit(table.features)
+    features = whole.typed(table.features).drop(columns=[c.name for c in whole.columns_ if c.kind == "dropped"])
     splits = list(plan.splits(table))
     runs = [_Run(method, table, len(splits)) for method in methods]
     total = len(splits) * len(methods)
     # On small tables threads wait for one another longer than they work, above all on a busy machine.
     threads = 1 if len(table.target) <= SMALL_TABLE else None
     for fold, (train, test) in enumerate(splits):
-        encoder = TableEncoder().fit(table.features.iloc[train])
-        X_train, X_test = encoder.transform(table.features.iloc[train]), encoder.transform(table.features.iloc[test])
+        encoder = TableEncoder().fit(features.iloc[train])
+        X_train, X_test = encoder.transform(features.iloc[train]), encoder.transform(features.iloc[test])
         for position, run in enumerate(runs):
             if progress is not None:
                 progress(run.method.name, fold * len(methods) + position, total)
