@@ -210,3 +210,24 @@ def test_bad_arguments():
             zonal_spectrum(Laplace(1.0), **arguments)
     with pytest.raises(InvalidInput, match="k_from < k_to"):
         decay_slope(zonal_spectrum(Laplace(1.0), 3, 5), 2, 6)
+
+
+def _runge(u: torch.Tensor) -> torch.Tensor:
+    return 1 / (1 + 4 * u * u)  # poles at +-i/2, inside the unit disc
+
+
+def test_auto_takes_no_series_of_a_function_that_is_not_analytic_in_the_disc():
+    # |u| on S^2: lambda_0 = int_0^1 u du, lambda_2 = int_0^1 u (3 u^2 - 1) / 2 du.
+    found = zonal_spectrum(Zonal(torch.abs), 3, 2)
+    np.testing.assert_allclose(found.eigenvalues, [1 / 2, 0, 1 / 8], rtol=1e-4, atol=1e-12)
+    expected = [quad(lambda u, k=k: eval_legendre(k, u) / (1 + 4 * u * u) / 2, -1, 1)[0] for k in range(21)]
+    found = zonal_spectrum(Zonal(_runge), 3, 20)
+    assert set(found.routes) == {"quadrature"}
+    np.testing.assert_allclose(found.eigenvalues, expected, rtol=0, atol=1e-13)
+    assert np.abs(found.eigenvalues[::2]).min() > 1e-8
+
+
+@pytest.mark.parametrize("function", [torch.abs, _runge])
+def test_the_series_of_a_function_that_is_not_analytic_in_the_disc_is_refused(function):
+    with pytest.raises(InvalidInput, match="power series that is off by"):
+        zonal_spectrum(Zonal(function), 3, 4, route="series")

@@ -5,8 +5,7 @@ from math import inf
 
 import numpy as np
 
-from widenet.errors import InvalidInput
-from widenet.theory.continuation import continued, radius
+from widenet.theory.continuation import NotContinued, continued, radius
 from widenet.theory.profile import SphereProfile
 
 _ALIAS = 1e-15  # what the next period of coefficients may add to one, relative
@@ -43,8 +42,8 @@ def power_series(profile: SphereProfile, count: int) -> PowerSeries:
         The series.
 
     Raises:
-        NotContinued: If the kernel is not known at complex cosines.
-        InvalidInput: If the continuation disagrees with the kernel on the real axis.
+        NotContinued: If the kernel is not known at complex cosines, or is not the sum of its series on the
+            real axis: it is not analytic in the disc, as |u| or 1 / (1 + 4 u^2).
     """
     _check_continuation(profile)
     size = 4 * count
@@ -68,6 +67,7 @@ def power_series(profile: SphereProfile, count: int) -> PowerSeries:
         noise = level * shrink
         found, better = scaled[:count] * shrink, noise < best.noise
         best = PowerSeries(np.where(better, found, best.coefficients), np.where(better, noise, best.noise))
+    _check_sum(profile, best)
     return best
 
 
@@ -77,9 +77,29 @@ def _check_continuation(profile: SphereProfile) -> None:
     complex_values = continued(profile.kernel, u.astype(np.complex128), profile.dimension)
     worst = np.max(np.abs(complex_values - real))
     if not worst <= 1e-9 * np.max(np.abs(real)):
-        raise InvalidInput(
+        raise NotContinued(
             "the series route needs a kernel that is an analytic function of the cosine",
             f"a continuation that is off by {worst:.3g} on the real axis",
+            "Use route='quadrature'",
+        )
+
+
+def _check_sum(profile: SphereProfile, series: PowerSeries) -> None:
+    """Refuse a series that does not add up to the kernel: the circle had a singularity inside."""
+    powers = np.arange(len(series.coefficients))
+    # Terms left out must not count: they are some u^count.
+    largest = min(0.85, 1e-12 ** (1 / len(powers)))
+    u = largest * np.array([-1.0, -0.62, -0.29, 0.17, 0.41, 0.73, 1.0])
+    with np.errstate(under="ignore", invalid="ignore"):
+        sizes = np.abs(u)[:, None] ** powers
+        signs = np.where(u[:, None] < 0, 1.0 - 2.0 * (powers % 2), 1.0)
+        truth = profile(np.arccos(u))
+        off = np.abs((signs * sizes) @ series.coefficients - truth)
+        allowed = 1e-9 * np.max(np.abs(truth)) + 10 * sizes @ series.noise
+    if not np.all(off <= allowed):
+        raise NotContinued(
+            "the series route needs a kernel that is analytic in the disc |u| < 1 of its cosine",
+            f"a power series that is off by {off.max():.3g} on the real axis",
             "Use route='quadrature'",
         )
 
