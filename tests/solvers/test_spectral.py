@@ -131,6 +131,8 @@ def test_gradient_flow_at_infinity_interpolates_and_needs_no_full_rank():
     new = points(4, seed=6)
     expected = new @ np.linalg.lstsq(X, Y, rcond=None)[0]
     np.testing.assert_allclose(spectrum.gradient_flow(Y, [np.inf], new @ X.T)[0], expected, rtol=1e-9)
+    fitted = X @ np.linalg.lstsq(X, Y, rcond=None)[0]
+    np.testing.assert_allclose(spectrum.gradient_flow(Y, [np.inf])[0], fitted, rtol=0, atol=1e-12)
     np.testing.assert_allclose(ABSOLUTE.decompose(K).gradient_flow(Y, [np.inf])[0], Y, rtol=1e-12)
 
 

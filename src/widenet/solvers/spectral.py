@@ -186,7 +186,9 @@ class Spectrum:
         target, time = self._targets(y), self._times(times)
         if K_cross is None:
             # Not K a_t: e^{-s t} is exact where s is near 0, and needs no product with K.
-            remaining = self._apply(torch.exp(-self._nonnegative() * time[:, None]), target, -1)
+            s = self._nonnegative()
+            decay = torch.where(s > 0, torch.exp(-s * time[:, None]), 1.0)  # 0 times infinity is not a number
+            remaining = self._apply(decay, target, -1)
             return self._shaped(target - remaining, y)
         cross = torch.as_tensor(K_cross, device=self.vectors.device).to(torch.float64)
         if cross.ndim != 2 or cross.shape[1] != len(target):
