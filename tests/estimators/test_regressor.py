@@ -8,9 +8,10 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.preprocessing import StandardScaler
 
-from widenet.estimators import KernelRegressor
+from widenet.errors import InvalidInput
+from widenet.estimators import KernelRegressor, load
 from widenet.kernels import Gaussian, Laplace
-from widenet.solvers import Cholesky, Spectral
+from widenet.solvers import Auto, Cholesky, Spectral
 
 X, Y = load_diabetes(return_X_y=True)
 
@@ -61,6 +62,39 @@ def test_given_solvers_agree():
     for solver in (Cholesky(), Spectral()):
         model = KernelRegressor(Laplace(4.0), ridge=0.1, solver=solver).fit(X, Y)
         np.testing.assert_allclose(model.predict(X), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("solver", [Cholesky(), Cholesky("absolute"), Spectral("absolute"), Auto("absolute")])
+@pytest.mark.parametrize("options", [{"ridge": 0.5, "ridge_scale": "absolute"}, {"ridge": 0.5}, {}])
+def test_the_ridge_scale_of_a_solver_plays_no_part(solver, options):
+    kernel = 3.0 * Laplace(4.0)
+    expected = KernelRegressor(kernel, **options).fit(X[:50], Y[:50]).predict(X)
+    model = KernelRegressor(kernel, solver=solver, **options).fit(X[:50], Y[:50])
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-7)
+
+
+def test_an_absolute_ridge_is_added_as_it_is():
+    rows = X[:50] / X[:50].std(axis=0)
+    K = 3.0 * Laplace(4.0)(rows)
+    dual = np.linalg.solve(K + 0.5 * np.eye(50), Y[:50] - Y[:50].mean())
+    model = KernelRegressor(
+        3.0 * Laplace(4.0), ridge=0.5, ridge_scale="absolute", solver=Cholesky(), standardize=False
+    ).fit(rows, Y[:50])
+    np.testing.assert_allclose(model.predict(rows), K @ dual + Y[:50].mean(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", [3, "cholesky", Cholesky, None])
+def test_what_is_no_solver_is_refused(solver):
+    with pytest.raises(InvalidInput, match="solver must be"):
+        KernelRegressor(Laplace(4.0), ridge=0.1, solver=solver).fit(X, Y)
+
+
+def test_a_model_with_a_solver_is_saved(tmp_path):
+    model = KernelRegressor(Laplace(4.0), ridge=0.1, solver=Auto()).fit(X, Y)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.solver == Auto()
+    assert np.array_equal(again.predict(X), model.predict(X))
 
 
 def test_grid_search_over_kernels():

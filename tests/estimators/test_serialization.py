@@ -25,7 +25,7 @@ from widenet.kernels import (
     Normalized,
     Zonal,
 )
-from widenet.solvers import Auto, Cholesky, Solver, Spectral
+from widenet.solvers import Auto, Cholesky, Spectral
 
 VALUES = [
     layers.fully_connected(3, bias_std=0.1),

@@ -1,5 +1,6 @@
 """Kernel ridge regression."""
 
+from dataclasses import is_dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from widenet.errors import InvalidInput
 from widenet.estimators._base import KernelEstimator, working_dtype
 from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import Problem, check_gram
-from widenet.solvers.base import Solution
+from widenet.solvers.base import Solution, Solver
 
 
 class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
@@ -38,7 +39,7 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
         ridge: "auto" (by leave-one-out error) or a number of at least 0.
         ridge_scale: "relative" (times the mean diagonal of the Gram matrix) or "absolute".
-        solver: "auto" or a `Solver`, whose `ridge_scale` is then the one that counts for solving.
+        solver: "auto" or a `Solver`. Its own `ridge_scale` plays no part: the one given here counts.
         standardize: Whether features are brought to mean 0 and variance 1 first.
         combine: How many of the best kernels are averaged; 1 takes the best alone.
 
@@ -93,6 +94,7 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
             MemoryLimitExceeded: Where the Gram matrix cannot fit.
             NotPositiveDefinite: Where the ridge is too small for the rounding of the kernel.
         """
+        solver = _read_solver(self.solver)
         X, y, weight = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)
         target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if (target == target[0]).all():
@@ -104,23 +106,20 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
         gram = self._choose(rows, target, weight).gram
-        self.solution_ = self._solve(Problem(rows, target, weight), dtype, gram)
+        self.solution_ = self._solve(solver, Problem(rows, target, weight), dtype, gram)
         self.dual_coef_ = self.solution_.value
         self.single_target_ = np.ndim(y) == 1
         return self
 
-    def _solve(self, problem: Problem, dtype: type, gram: np.ndarray | None) -> Solution:
+    def _solve(self, solver: Solver | None, problem: Problem, dtype: type, gram: np.ndarray | None) -> Solution:
         """Solve, and set `X_fit_` in the precision of the matrix that was solved."""
-        if isinstance(self.solver, str):
-            if self.solver != "auto":
-                raise InvalidInput("solver must be 'auto' or a Solver", repr(self.solver))
+        if solver is None:
             factor = self._factorise(problem.X, problem.weight, dtype, gram)
             self.X_fit_ = problem.X.astype(factor.matrix.numpy().dtype)
             return factor.solve(problem.target)
         self.X_fit_ = problem.X.astype(dtype)
         weights = None if (problem.weight == 1).all() else problem.weight
-        ridge = self.ridge_ if isinstance(self.ridge, str) else float(self.ridge)
-        return self.solver.solve(check_gram(self.kernel_, self.X_fit_), problem.target, ridge, weights)
+        return solver.solve(check_gram(self.kernel_, self.X_fit_), problem.target, self.ridge_, weights)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted targets, (m,) or (m, targets)."""
@@ -136,3 +135,12 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         model = super().from_state(tensors, info)
         model.single_target_ = bool(info["single_target"])
         return model
+
+
+def _read_solver(solver: Any) -> Solver | None:
+    """The solver with the scale of `ridge_`, or None for "auto"."""
+    if isinstance(solver, str) and solver == "auto":
+        return None
+    if not isinstance(solver, Solver) or not is_dataclass(solver):
+        raise InvalidInput("solver must be 'auto' or a Solver that is a dataclass", repr(solver))
+    return replace(solver, ridge_scale="relative")

@@ -46,6 +46,7 @@ _CLASSES = (
     kernels.Scaled,
     kernels.Sum,
     kernels.Zonal,
+    solvers.Auto,
     solvers.Cholesky,
     solvers.Spectral,
 )
