@@ -6,7 +6,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from widenet.errors import InvalidInput
-from widenet.estimators import GaussianProcess
+from widenet.estimators import GaussianProcess, _base
 from widenet.kernels import Gaussian, Laplace
 
 RNG = np.random.default_rng(0)
@@ -28,6 +28,20 @@ def test_mean_deviation_and_covariance(pair):
     np.testing.assert_allclose(model.predict(NEW), mean + Y.mean(), rtol=1e-9)
     np.testing.assert_allclose(model.predict_cov(NEW), covariance, rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(model.predict_std(NEW), np.sqrt(np.diag(covariance)), rtol=1e-7)
+
+
+def test_deviations_are_formed_by_blocks(pair, monkeypatch):
+    sizes = []
+
+    def kernel(X, Y=None):
+        sizes.append(len(X if Y is None else Y))
+        return Gaussian(1.5)(X, Y)
+
+    model = GaussianProcess(kernel, ridge=0.05, amplitude=2.0, standardize=False).fit(X, Y)
+    sizes.clear()
+    monkeypatch.setattr(_base, "PREDICT_BYTES", 3 * 8 * len(X))
+    np.testing.assert_allclose(model.predict_std(NEW), pair[0].predict_std(NEW), rtol=1e-9)
+    assert max(sizes) == 3
 
 
 def test_log_marginal_likelihood(pair):

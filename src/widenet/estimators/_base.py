@@ -1,6 +1,6 @@
 """What every estimator shares: reading rows, standardising them, and the fitted sum of kernel expansions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -37,7 +37,7 @@ DOUBLE_ROWS = 2000
 """Up to this many rows the Gram matrix is float64; beyond it is float32 and the solution is refined in float64."""
 
 PREDICT_BYTES = 2**27
-"""Memory of one block of the cross Gram matrix in `predict`."""
+"""Memory of one block of the cross Gram matrix in predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,10 +274,14 @@ def working_dtype(n: int) -> type:
 def expand(kernel: KernelFunction, X: np.ndarray, X_fit: np.ndarray, dual: np.ndarray) -> np.ndarray:
     """K(X, X_fit) dual, (m, t), by blocks of rows, summed in float64."""
     total = np.empty((len(X), dual.shape[1]))
-    size = max(1, PREDICT_BYTES // (X.itemsize * len(X_fit)))
-    for rows in row_blocks(len(X), size):
+    for rows in prediction_blocks(X, X_fit):
         total[rows] = check_gram(kernel, X[rows], X_fit).astype(np.float64) @ dual
     return total
+
+
+def prediction_blocks(X: np.ndarray, X_fit: np.ndarray) -> Iterator[slice]:
+    """Slices of the rows X (m, d) whose cross Gram matrix with X_fit (n, d) takes at most `PREDICT_BYTES`."""
+    return row_blocks(len(X), max(1, PREDICT_BYTES // (X.itemsize * len(X_fit))))
 
 
 def _saved_kernel(value: Any) -> Kernel:

@@ -8,7 +8,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelEstimator
+from widenet.estimators._base import KernelEstimator, prediction_blocks
 from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import check_gram
 from widenet.kernels import Kernel
@@ -107,8 +107,11 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         X = self._read_rows(X)
         rows = self.scaler_.transform(X, np.float64)
         prior = _diagonal(self.kernel_, rows)
-        half = np.asarray(self._factor.half_solve(check_gram(self.kernel_, self.X_fit_, rows)))
-        return np.sqrt(self.amplitude_ * np.maximum(prior - np.square(half).sum(axis=0), 0.0))
+        known = np.empty(len(rows))
+        for block in prediction_blocks(rows, self.X_fit_):
+            half = np.asarray(self._factor.half_solve(check_gram(self.kernel_, self.X_fit_, rows[block])))
+            known[block] = np.square(half).sum(axis=0)
+        return np.sqrt(self.amplitude_ * np.maximum(prior - known, 0.0))
 
     def predict_cov(self, X: Any) -> np.ndarray:
         """Posterior covariance of m + f at the rows, without the noise, (m, m)."""
