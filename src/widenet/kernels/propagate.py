@@ -164,7 +164,7 @@ def _(layer: Concat, moments: Moments) -> Moments:
     return replace(
         add_independent([out.scaled(out.width / width) for out in branches]),
         width=width,
-        gaussian=False,  # a mixture over the channels: E phi(u) phi(v) is the mean over branches, not that of one Gaussian
+        gaussian=False,  # a mixture over the channels: E phi(u) phi(v) is the mean over the branches
         drawn=min(out.drawn for out in branches),
     )
 
