@@ -29,12 +29,10 @@ class AngularTerm:
     Attributes:
         degree: Power of the norms.
         function: k, from float64 angles in [0, pi] to values; exact near 0 and pi.
-        at_zero: Value of the whole term where x or y is 0, if degree is 0; terms of higher degree are 0 there.
     """
 
     degree: float
     function: Callable[[Tensor], Tensor]
-    at_zero: float = 0.0
 
 
 def common_norm(X: Tensor, Y: Tensor | None) -> float | None:
@@ -48,7 +46,7 @@ def common_norm(X: Tensor, Y: Tensor | None) -> float | None:
 
 
 def angular_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
-    """Gram matrix of a sum of terms |x|^p |y|^p k_p(theta), differentiable in X and Y.
+    """Gram matrix of a sum of terms |x|^p |y|^p k_p(theta), differentiable in X and Y; 0 where a row is 0.
 
     Each term is compiled once per precision to polynomials (`AngleProfile`); a function that is too rough for
     them is evaluated itself, in double precision, pair by pair. Near duplicates and near antipodes take
@@ -76,7 +74,6 @@ class _Compiled:
     """Terms at one precision: their profiles, and the same as arrays for the loops."""
 
     degrees: tuple[float, ...]
-    at_zero: float
     profiles: tuple[AngleProfile, ...]
     coefficients: np.ndarray
     maps: np.ndarray
@@ -105,7 +102,6 @@ def _compiled(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> _Compiled |
             maps[i, :, j] = half.end, half.slope, half.pole
     return _Compiled(
         degrees,
-        sum(term.at_zero for term in terms if term.degree == 0),
         profiles,
         coefficients,
         maps,
@@ -161,7 +157,7 @@ def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor
     fill = _Tiles(compiled, left, right, result.numpy(), left is right)
     tiles = tile_corners(len(left.rows), len(right.rows), _TILE, symmetric=Y is None)
     run_tiles(fill, tiles, threads=torch.get_num_threads())
-    _fill_zero_rows(result, left, right, compiled.at_zero)
+    _fill_zero_rows(result, left, right)
     return result
 
 
@@ -225,12 +221,12 @@ class _Tiles:
         return self.buffer.tile
 
 
-def _fill_zero_rows(result: Tensor, left: _Rows, right: _Rows, value: float) -> None:
+def _fill_zero_rows(result: Tensor, left: _Rows, right: _Rows) -> None:
     # By index: torch would answer a mask by a pass over the whole matrix.
     for i in np.nonzero(left.norms == 0)[0]:
-        result[i] = value
+        result[i] = 0
     for j in np.nonzero(right.norms == 0)[0]:
-        result[:, j] = value
+        result[:, j] = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,14 +261,13 @@ def _exact_slopes(function: Callable[[Tensor], Tensor], sigma: Tensor) -> Tensor
 def _plain_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
     """The same by torch, on any device, and for functions that do not compile."""
     parts = _parts(terms, torch.float64)
-    at_zero = sum(term.at_zero for term in terms if term.degree == 0)
 
     def cross(X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         sines, x_norms, y_norms = _sines_between(X, Y, same=same)
         block = torch.zeros_like(sines)
         for part in parts:
             block += part.values(sines) * x_norms[:, None] ** part.degree * y_norms**part.degree
-        return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), at_zero).to(X.dtype)
+        return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), 0).to(X.dtype)
 
     return fill_blocks(cross, X, Y)
 

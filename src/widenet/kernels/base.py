@@ -206,9 +206,7 @@ class Product(Kernel):
         if first is None or second is None:
             return None
         return tuple(
-            AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function), a.at_zero * b.at_zero)
-            for a in first
-            for b in second
+            AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function)) for a in first for b in second
         )
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
@@ -244,9 +242,7 @@ class Scaled(Kernel):
         terms = self.kernel._angular(fan_in, norm)
         if terms is None:
             return None
-        return tuple(
-            AngularTerm(t.degree, _ScaledFunction(self.factor, t.function), self.factor * t.at_zero) for t in terms
-        )
+        return tuple(AngularTerm(t.degree, _ScaledFunction(self.factor, t.function)) for t in terms)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.factor * self.kernel._block(X, Y, same=same)
