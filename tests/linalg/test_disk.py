@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from widenet.errors import FingerprintMismatch, InvalidFile, MemoryLimitExceeded
+from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput, MemoryLimitExceeded
+from widenet.kernels import Zonal
 from widenet.kernels.stationary import Gaussian, Laplace
 from widenet.linalg import KernelMatrix, StoredKernelMatrix
 
@@ -137,6 +138,31 @@ def test_another_matrix_is_refused(tmp_path: Path, other):
     with pytest.raises(FingerprintMismatch, match="must hold this Gram matrix or none"):
         other.store(tmp_path / "gram", block_size=16)
     assert contents(tmp_path / "gram") == before
+
+
+def _cubic(u: torch.Tensor) -> torch.Tensor:
+    return (1 + u) ** 3
+
+
+def test_another_function_of_the_same_name_is_refused(tmp_path: Path, monkeypatch):
+    KernelMatrix(Zonal(_cubic), points(40)).store(tmp_path / "gram", block_size=16)
+    before = contents(tmp_path / "gram")
+    KernelMatrix(Zonal(_cubic), points(40)).store(tmp_path / "gram", block_size=16)
+
+    def other(u: torch.Tensor) -> torch.Tensor:
+        return (1 + u) ** 2
+
+    other.__qualname__ = other.__name__ = "_cubic"
+    monkeypatch.setattr(sys.modules[__name__], "_cubic", other)
+    with pytest.raises(FingerprintMismatch, match="must hold this Gram matrix or none"):
+        KernelMatrix(Zonal(other), points(40)).store(tmp_path / "gram", block_size=16)
+    assert contents(tmp_path / "gram") == before
+
+
+def test_a_function_without_a_name_is_refused(tmp_path: Path):
+    with pytest.raises(InvalidInput, match="top of a module"):
+        KernelMatrix(Zonal(lambda u: u), points(5)).store(tmp_path / "gram")
+    assert not (tmp_path / "gram").exists()
 
 
 def test_another_block_size_is_refused(tmp_path: Path):

@@ -17,7 +17,7 @@ from torch import Tensor
 from zarr.codecs import Crc32cCodec
 
 from widenet._arrays import Array, format_bytes, parse_memory
-from widenet.errors import FingerprintMismatch, InvalidFile
+from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput
 from widenet.linalg.block_matrix import BlockLayout, BlockMatrix, Progress
 
 _FORMAT = 1
@@ -103,7 +103,17 @@ class StoredKernelMatrix(BlockMatrix):
 
 
 def fingerprint(kernel: str, X: Tensor, Y: Tensor | None, layout: BlockLayout) -> str:
-    """SHA-256 of the bytes of the points, the kernel's repr, dtype, block layout and package version."""
+    """SHA-256 of the bytes of the points, the kernel's repr, dtype, block layout and package version.
+
+    Raises:
+        InvalidInput: Where the repr does not name the kernel: a function in it has no name or an address.
+    """
+    if "<lambda>" in kernel or " at 0x" in kernel:
+        raise InvalidInput(
+            "a Gram matrix on disk is known by the repr of its kernel, which must name its functions",
+            kernel,
+            "Name the function at the top of a module",
+        )
     digest = hashlib.sha256()
     facts = [_FORMAT, version("widenet"), kernel, str(X.dtype), layout.rows, layout.columns, layout.size]
     digest.update(json.dumps([*facts, layout.symmetric, list(X.shape)]).encode())
@@ -123,7 +133,8 @@ def store_blocks(matrix: BlockMatrix, path: Path, identity: str, *, numpy: bool,
         progress: Told (blocks done, blocks in all).
 
     Raises:
-        FingerprintMismatch: Where the folder holds another matrix.
+        FingerprintMismatch: Where the folder holds another matrix, by its fingerprint or by one block
+            computed again: two functions may have one name.
         InvalidFile: Where the folder is foreign or cannot be written.
     """
     layout = matrix.layout
@@ -141,6 +152,7 @@ def store_blocks(matrix: BlockMatrix, path: Path, identity: str, *, numpy: bool,
             "one of other data, kernel, dtype, block size or version of widenet",
             "Give another folder or delete this one",
         )
+    _check_values(matrix, path, array)
     for leftover in path.glob("c/*/*.partial"):  # of a write that a kill cut short
         leftover.unlink(missing_ok=True)
     total = layout.count()
@@ -151,6 +163,22 @@ def store_blocks(matrix: BlockMatrix, path: Path, identity: str, *, numpy: bool,
                 array[layout.slices(i, j)] = block
         if progress is not None:
             progress(done + 1, total)
+
+
+def _check_values(matrix: BlockMatrix, path: Path, array: Any) -> None:
+    """Compare the first block that holds with the same block computed again."""
+    for i, j in matrix.layout.corners():
+        stored = _read_block(array, matrix.layout, i, j) if _block_path(path, i, j).exists() else None
+        if stored is not None:
+            found = matrix.block(i, j).cpu().numpy()
+            off, largest = np.abs(stored - found).max(), np.abs(found).max()
+            if not off <= 1e3 * np.finfo(found.dtype).eps * largest:
+                raise FingerprintMismatch(
+                    f"the folder {path} must hold this Gram matrix or none",
+                    f"a kernel of the same name, whose values differ by {off:.3g}",
+                    "Give another folder or delete this one",
+                )
+            return
 
 
 def _create(matrix: BlockMatrix, path: Path, facts: dict[str, Any]) -> None:

@@ -114,6 +114,7 @@ class KernelMatrix(BlockMatrix):
             block_size: Rows and columns of a block on disk; None means that of the memory limit.
 
         Raises:
+            InvalidInput: Where the repr of the kernel does not name it: a lambda.
             FingerprintMismatch: Where the folder holds other data, another kernel, dtype or layout.
             InvalidFile: Where the folder is foreign, cannot be written, or the disk is too small.
         """
