@@ -23,6 +23,12 @@ def test_compare_prints_one_json_document_and_writes_the_report(capsys, table, t
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_wrong_cells_are_told_by_their_row_in_the_file(assert_refused, table):
+    table.loc[57, "a"] = np.inf
+    table.to_csv("table.csv", index=False)
+    assert_refused(["compare", "table.csv", "--target", "y", "--methods", "ridge", "--max-rows", "30"], "row 58")
+
+
 def test_an_interrupt_ends_with_130_and_leaves_nothing(table, tmp_path):
     large = pd.concat([table] * 40, ignore_index=True)
     large["a"] += np.random.default_rng(1).normal(size=len(large))

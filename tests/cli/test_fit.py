@@ -1,6 +1,6 @@
 import pytest
 
-from widenet.cli.main import FAILURE
+from widenet.cli.main import FAILURE, SUCCESS, run
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,19 @@ def test_bad_tables_are_one_line_and_code_2(assert_refused, tmp_path, monkeypatc
     (tmp_path / "bad.csv").write_text(content)
     assert_refused(["fit", "bad.csv", "--target", "y", "--model", "model"], message)
     assert [file.name for file in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_columns_that_are_not_used_or_have_no_name_are_told(capsys, table):
+    table.assign(same=1, name=[f"row {i}" for i in range(60)]).to_csv("table.csv")
+    for command in (
+        ["fit", "table.csv", "--target", "y", "--model", "m", "--kernel", "laplace"],
+        ["compare", "table.csv", "--target", "y", "--methods", "ridge", "--folds", "2"],
+    ):
+        assert run(command) == SUCCESS
+        lines = capsys.readouterr().err.splitlines()
+        assert "column 'same' is not used: constant 1" in lines
+        assert "column 'name' is not used: text with 60 distinct values in 60 rows" in lines
+        assert sum("'Unnamed: 0' has no name" in line for line in lines) == 1
 
 
 def test_out_of_memory_is_a_failure(assert_refused, monkeypatch, table):

@@ -1,6 +1,7 @@
 """`widenet compare`: kernels against peers on one table."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -34,7 +35,8 @@ def command(  # noqa: PLR0917
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
     """Compare all kernels with ridge, RBF SVM, random forest and gradient boosting in one nested cross-validation."""
-    from widenet.cli.console import note, print_json, progress_bar
+    from widenet.cli.console import note, note_columns, print_json, progress_bar
+    from widenet.estimators.table_encoder import TableEncoder
     from widenet.experiments.comparison import Plan, as_document, compare
     from widenet.experiments.methods import chosen_methods
     from widenet.experiments.report import write_report
@@ -43,13 +45,17 @@ def command(  # noqa: PLR0917
 
     check_writable(report)
     table = split_target(read_frame(data), target, None if task == "auto" else task, name=data.name)
-    table, dropped = sample_rows(table, max_rows, seed)
+    names = None if methods is None else methods.split(",")
+    chosen, plan = chosen_methods(table.task, names), Plan(folds, repeats, seed)
+    # Before rows are left out: errors tell the row of the file, and the kinds are those that `fit` finds.
+    encoder = TableEncoder().fit(table.features)
+    table, dropped = sample_rows(replace(table, features=encoder.typed(table.features)), max_rows, seed)
+    plan.check(table)
+    note_columns(encoder.columns_)
     if dropped:
         note(f"{dropped} of {dropped + len(table.target)} rows are left out, drawn by the seed (--max-rows {max_rows})")
-    names = None if methods is None else methods.split(",")
-    chosen = chosen_methods(table.task, names)
     with progress_bar("comparing") as step:
-        comparison = compare(table, chosen, Plan(folds, repeats, seed), step)
+        comparison = compare(table, chosen, plan, step)
     with progress_bar("writing the report") as step:
         write_report(comparison, report, command_line(), left_out=dropped)
     if json:

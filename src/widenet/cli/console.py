@@ -2,13 +2,17 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from widenet.estimators.table_encoder import Column
 
 Step = Callable[[str, int, int], None]
 
@@ -36,6 +40,15 @@ def progress_bar(title: str) -> Iterator[Step]:
 def note(text: str) -> None:
     """One line for the reader, on standard error."""
     sys.stderr.write(f"{text}\n")
+
+
+def note_columns(columns: "list[Column]") -> None:
+    """One line for each feature column that is not used, with the reason, and for each that has no name but is."""
+    for column in columns:
+        if column.kind == "dropped":
+            note(f"column {column.name!r} is not used: {column.detail}")
+        elif re.fullmatch(r"Unnamed: \d+", column.name):  # pandas' name for it
+            note(f"column {column.name!r} has no name in the file but is used as a feature; drop it if it counts rows")
 
 
 def print_json(document: dict[str, Any]) -> None:

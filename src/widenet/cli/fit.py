@@ -25,7 +25,7 @@ def command(  # noqa: PLR0917
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Fit a kernel model to a table and save it with the table's encoding; the file holds no code."""
-    from widenet.cli.console import note, print_json
+    from widenet.cli.console import note, note_columns, print_json
     from widenet.experiments.kernel_text import read_kernel
     from widenet.experiments.predictor import Predictor
     from widenet.experiments.tables import read_frame, split_target
@@ -36,6 +36,7 @@ def command(  # noqa: PLR0917
     table = split_target(read_frame(data), target, None if task == "auto" else task, name=data.name)
     predictor = Predictor.fit(table, chosen, "auto" if ridge is None else ridge)
     predictor.save(model)
+    note_columns(predictor.encoder.columns_)
     fitted = predictor.model
     if json:
         print_json(
