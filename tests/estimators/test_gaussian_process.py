@@ -73,6 +73,12 @@ def test_a_plain_function_is_a_kernel_too():
     np.testing.assert_allclose(plain.predict_std(NEW), own.predict_std(NEW), rtol=1e-12)
 
 
-def test_an_amplitude_must_be_positive():
-    with pytest.raises(InvalidInput, match="amplitude"):
-        GaussianProcess(Laplace(1.0), ridge=0.1, amplitude=-1.0).fit(X, Y)
+@pytest.mark.parametrize("amplitude", [-1.0, 0, np.inf, np.nan, "x", None, True])
+def test_an_amplitude_must_be_positive(amplitude):
+    with pytest.raises(InvalidInput, match="amplitude must be"):
+        GaussianProcess(Laplace(1.0), ridge=0.1, amplitude=amplitude).fit(X, Y)
+
+
+def test_a_variance_below_the_smallest_number_is_named():
+    with pytest.raises(InvalidInput, match="variance that float64 can hold; got 0 from"):
+        GaussianProcess(Laplace(1.0), ridge=0.1).fit(X, 1e-200 * Y)

@@ -78,6 +78,7 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
             MemoryLimitExceeded: Where the Gram matrix cannot fit.
             NotPositiveDefinite: Where the ridge is too small for the rounding of the kernel.
         """
+        amplitude = _read_amplitude(self.amplitude)
         X, y, weight = self._read_training(X, y, sample_weight, y_numeric=True)
         target = np.asarray(y, dtype=np.float64)[:, None]
         if (target == target[0]).all():
@@ -93,9 +94,10 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         self.solution_ = self._factor.solve(target)
         self.dual_coef_ = self.solution_.value
         self._quadratic = float((target * self.dual_coef_).sum())
-        self.amplitude_ = self._quadratic / len(X) if isinstance(self.amplitude, str) else float(self.amplitude)
+        self.amplitude_ = self._quadratic / len(X) if amplitude is None else amplitude
         if not 0 < self.amplitude_ < math.inf:
-            raise InvalidInput("the amplitude must be 'auto' or positive", repr(self.amplitude))
+            largest = f"{self.amplitude_:g} from centred targets of at most {np.abs(target).max():.3g}"
+            raise InvalidInput("the targets must have a variance that float64 can hold", largest, "Rescale them")
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -146,6 +148,14 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         model.amplitude_, model._quadratic = float(info["amplitude"]), float(info["quadratic"])
         model._factor = model._factorise(model.X_fit_, model._weight, np.float64)
         return model
+
+
+def _read_amplitude(amplitude: Any) -> float | None:
+    if isinstance(amplitude, str) and amplitude == "auto":
+        return None
+    if isinstance(amplitude, bool) or not isinstance(amplitude, (int, float, np.number)) or not 0 < amplitude < np.inf:
+        raise InvalidInput("the amplitude must be 'auto' or a finite positive number", repr(amplitude))
+    return float(amplitude)
 
 
 def _diagonal(kernel: Any, rows: np.ndarray) -> np.ndarray:
