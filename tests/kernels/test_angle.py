@@ -179,6 +179,13 @@ def test_terms_of_several_degrees_are_added():
     torch.testing.assert_close(angular_gram(terms, X, Y)[0, 0], expected)
 
 
+def test_a_sum_of_terms_is_compiled_once():
+    # Equal sums of two terms, as two equal kernels give: the second finds the profile of the first.
+    first, second = ((AngularTerm(degree, torch.cos), AngularTerm(degree, torch.exp)) for degree in (0, 1))
+    profiles = [angle._compiled(terms, torch.float64).profiles[0] for terms in (first, second)]
+    assert profiles[0] is profiles[1]
+
+
 def test_zero_rows_give_zero():
     X = torch.randn(6, 3)
     X[2] = 0

@@ -89,7 +89,7 @@ def _compiled(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> _Compiled |
     degrees = tuple(sorted({term.degree for term in terms}))
     sums = [tuple(term.function for term in terms if term.degree == degree) for degree in degrees]
     try:
-        profiles = tuple(AngleProfile.compile(_added(functions), dtype) for functions in sums)
+        profiles = tuple(AngleProfile.compile(_SumFunction(functions), dtype) for functions in sums)
     except RoughFunctionError:
         return None
     kind = np.float32 if dtype == torch.float32 else np.float64
@@ -112,8 +112,15 @@ def _compiled(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> _Compiled |
     )
 
 
-def _added(functions: tuple[Callable[[Tensor], Tensor], ...]) -> Callable[[Tensor], Tensor]:
-    return functions[0] if len(functions) == 1 else lambda theta: torch.stack([f(theta) for f in functions]).sum(0)
+@dataclass(frozen=True)
+class _SumFunction:
+    """The sum of functions of the angle, equal by value so that its compiled profile is found again."""
+
+    functions: tuple[Callable[[Tensor], Tensor], ...]
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        values = [function(theta) for function in self.functions]
+        return values[0] if len(values) == 1 else torch.stack(values).sum(0)
 
 
 @dataclass(frozen=True, eq=False)
