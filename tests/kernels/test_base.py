@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from widenet.architectures import Erf, fully_connected
 from widenet.errors import InvalidInput
-from widenet.kernels import ArcCosine, Gaussian, Kernel, Laplace, Linear, Matern, Product, Scaled, Sum
+from widenet.kernels import NTK, ArcCosine, Gaussian, Kernel, Laplace, Linear, Matern, Product, Scaled, Sum
 
 A, B, C = Laplace(0.7), Linear(1.5), Gaussian(2.0)
 X = np.random.default_rng(0).standard_normal((7, 3))
@@ -100,6 +101,20 @@ def test_the_input_is_left_as_it_was():
         kernel(points, others), kernel(tensor), kernel.diagonal(points)
     np.testing.assert_array_equal(points, X)
     np.testing.assert_array_equal(others, Y)
+
+
+def test_a_few_points_of_one_norm_compile_no_profile():
+    def seen(kernel, points):
+        return kernel._angular_terms(torch.from_numpy(points), None) is not None
+
+    units = np.random.default_rng(2).standard_normal((128, 4))
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    network = NTK(fully_connected(2, Erf(), bias_std=0.3))
+    for kernel in (Laplace(0.9), network):
+        assert seen(kernel, units)
+        assert not seen(kernel, units[:127])
+        np.testing.assert_allclose(kernel(units[:127]), kernel(units)[:127, :127], rtol=1e-12, atol=1e-13)
+    assert seen(NTK(fully_connected(2)), units[:1])  # holds for points of any norm, and is compiled once for all
 
 
 def test_a_kernel_is_abstract():

@@ -17,6 +17,9 @@ from widenet.kernels.angle import AngularTerm, angular_gram, common_norm
 from widenet.kernels.blocks import fill_blocks
 
 
+_SPHERE_PAIRS = 2**14  # a profile for one norm takes tens of milliseconds to compile, the time of as many pairs
+
+
 class Kernel(ABC):
     """A positive semi-definite function of two points.
 
@@ -72,8 +75,9 @@ class Kernel(ABC):
         if X.ndim != 2:
             return None
         terms = _cached_terms(self, X.shape[1], None)
-        if terms is None and (norm := common_norm(X, Y)) is not None:
-            terms = _cached_terms(self, X.shape[1], norm)
+        if terms is None and len(X) * len(X if Y is None else Y) >= _SPHERE_PAIRS:
+            norm = common_norm(X, Y)
+            terms = None if norm is None else _cached_terms(self, X.shape[1], norm)
         # A zero row has no angle to the others; only |x|^p |y|^p k_p with p > 0 is sure to be 0 there.
         if terms is not None and any(term.degree <= 0 for term in terms):
             zero = any(bool((points.detach() == 0).all(1).any()) for points in (X, Y) if points is not None)
