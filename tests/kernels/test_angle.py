@@ -250,6 +250,14 @@ def test_common_norm_is_that_of_the_sphere_only():
     assert common_norm(torch.randn(10, 4), None) is None
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("radius", [1.0, 2.5])
+def test_blocks_of_one_sphere_have_one_norm(dtype, radius):
+    units = torch.nn.functional.normalize(torch.randn(400, 30, dtype=dtype, generator=torch.manual_seed(0)))
+    found = {common_norm(radius * block, None) for block in units.split(20)}
+    assert found == {radius}
+
+
 def test_no_more_memory_than_the_matrix():
     script = """
 import torch

@@ -36,13 +36,19 @@ class AngularTerm:
 
 
 def common_norm(X: Tensor, Y: Tensor | None) -> float | None:
-    """The one norm of all rows, within rounding of their dtype, or None where norms differ."""
+    """The one norm of all rows, within rounding of their dtype, or None where norms differ.
+
+    Rounded to a grid of 2 to 4 units of that rounding, so that blocks of the same points share one compiled profile.
+    """
     low, high = math.inf, 0.0
     for points in (X,) if Y is None else (X, Y):
         norms = torch.linalg.vector_norm(points.detach(), dim=1, dtype=torch.float64)
         low, high = min(low, float(norms.min())), max(high, float(norms.max()))
-    tolerance = 4 * torch.finfo(X.dtype).eps
-    return (low + high) / 2 if low > 0 and high - low <= tolerance * high else None
+    eps = torch.finfo(X.dtype).eps
+    if not (low > 0 and high - low <= 4 * eps * high):
+        return None
+    mantissa, exponent = math.frexp((low + high) / 2)
+    return math.ldexp(round(mantissa / (2 * eps)) * 2 * eps, exponent)
 
 
 def angular_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
