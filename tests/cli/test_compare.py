@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from widenet.cli.main import INTERRUPTED, SUCCESS, run
 
@@ -27,6 +28,13 @@ def test_wrong_cells_are_told_by_their_row_in_the_file(assert_refused, table):
     table.loc[57, "a"] = np.inf
     table.to_csv("table.csv", index=False)
     assert_refused(["compare", "table.csv", "--target", "y", "--methods", "ridge", "--max-rows", "30"], "row 58")
+
+
+@pytest.mark.parametrize("name", ["[x]", "[/y]", "[bold]"])
+def test_names_in_square_brackets_are_printed_as_they_are(capsys, table, name):
+    table.rename(columns={"y": name}).to_csv("table.csv", index=False)
+    assert run(["compare", "table.csv", "--target", name, "--methods", "ridge", "--folds", "2"]) == SUCCESS
+    assert f"table.csv: regression of {name}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_interrupt_ends_with_130_and_leaves_nothing(table, tmp_path):

@@ -77,12 +77,13 @@ def print_comparison(comparison: "Comparison") -> None:
     """Print the table of methods, best first, and the headline."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from widenet.cli.console import note
     from widenet.experiments.comparison import headline
 
     metrics = ("R2", "RMSE") if comparison.table.task == "regression" else ("accuracy", "log loss")
-    table = Table(title=f"{comparison.table.name}: {comparison.table.task} of {comparison.table.target_name}")
+    table = Table(title=Text(f"{comparison.table.name}: {comparison.table.task} of {comparison.table.target_name}"))
     table.add_column("method", no_wrap=True)
     for name in (*metrics, "rank", "fit s"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -98,4 +99,4 @@ def print_comparison(comparison: "Comparison") -> None:
         table.add_row(result.method.name, *cells, style=style)
     console = Console()
     console.print(table)
-    console.print(headline(comparison), highlight=False)
+    console.print(headline(comparison), highlight=False, markup=False)

@@ -22,6 +22,7 @@ def command(
     """Eigenvalues of a kernel on the unit sphere by degree, with multiplicities and the slope of their decay."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from widenet.cli.console import print_json
     from widenet.errors import InvalidInput
@@ -49,7 +50,7 @@ def command(
             }
         )
         return
-    table = Table(title=f"{chosen!r} on the sphere in {dimension} dimensions")
+    table = Table(title=Text(f"{chosen!r} on the sphere in {dimension} dimensions"))
     for name in ("degree", "eigenvalue", "multiplicity", "error", "route"):
         table.add_column(name, justify="left" if name == "route" else "right", no_wrap=True)
     for k, value in enumerate(spectrum.eigenvalues):
