@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from widenet.errors import InvalidInput, MemoryLimitExceeded
+from widenet.kernels import Homogeneous
 from widenet.kernels.stationary import Laplace
 from widenet.linalg import KernelMatrix
 
@@ -60,6 +61,16 @@ def test_the_diagonal_is_exact_in_rows_and_products():
     assert (K @ unit)[20] == 1.0
 
 
+def test_the_diagonal_between_two_sets_takes_few_calls(monkeypatch):
+    calls = []
+    block = Laplace.__call__
+    monkeypatch.setattr(Laplace, "__call__", lambda *given: calls.append(1) or block(*given))
+    X, Y = points(150), points(140, seed=1)
+    found = KernelMatrix(KERNEL, X, Y).diagonal()
+    assert len(calls) <= 4
+    np.testing.assert_allclose(found, np.diag(plain(X, Y)), rtol=1e-12)
+
+
 def test_torch_in_gives_torch_out():
     X = torch.from_numpy(points(10)).requires_grad_()
     K = KernelMatrix(KERNEL, X)
@@ -85,6 +96,10 @@ def test_bad_points_are_refused_before_work_starts():
         KernelMatrix(KERNEL, np.full((3, 2), np.nan))
     with pytest.raises(InvalidInput, match="one dtype"):
         KernelMatrix(KERNEL, points(3), points(3, dtype=np.float32))
+    bad = np.ones((3, 2))
+    bad[2] = 0
+    with pytest.raises(InvalidInput, match="zero"):
+        KernelMatrix(Homogeneous(KERNEL), bad)
     with pytest.raises(InvalidInput, match="at least one index"):
         KernelMatrix(KERNEL, points(3)).rows(np.array([], int))
 
@@ -104,6 +119,7 @@ def test_an_interrupt_between_blocks_leaves_a_matrix_that_still_works():
 def test_a_product_stays_within_its_memory():
     script = """
 import resource, numpy as np
+from widenet.kernels import Homogeneous
 from widenet.kernels.stationary import Laplace
 from widenet.linalg import KernelMatrix
 X = np.random.default_rng(0).normal(size=(6000, 3)).astype(np.float32)

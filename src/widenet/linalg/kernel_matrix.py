@@ -14,6 +14,7 @@ from widenet.linalg.disk import StoredKernelMatrix, fingerprint, store_blocks
 
 _LARGEST_BLOCK = 2048  # rows: larger blocks save nothing, since the cost of a call is already hidden
 _SMALLEST_BLOCK = 16
+_DIAGONAL = 64  # rows of a square block that is computed for its diagonal: a call costs as much as its 4,096 entries
 _COPIES = 4  # of a block at a time, in bytes of float64: the block, its tiles, the temporaries of a kernel
 
 
@@ -59,7 +60,10 @@ class KernelMatrix(BlockMatrix):
         self.X = inputs.X.detach()
         self.Y = None if inputs.Y is None else inputs.Y.detach()
         self._numpy, self._torch_dtype, self._device = inputs.numpy, self.X.dtype, self.X.device
-        kernel(self.X[:1], None if self.Y is None else self.Y[:1])  # refuses bad points before long work starts
+        # Refuse bad points, and layers that no kernel is known for, before long work starts.
+        for points in (self.X,) if self.Y is None else (self.X, self.Y):
+            kernel._check_points(points)
+        kernel(self.X[:1], None if self.Y is None else self.Y[:1])
         columns = len(self.X if self.Y is None else self.Y)
         size = _block_size(parse_memory(memory_limit), math.prod(self.X.shape[1:-1]))
         self.layout = BlockLayout(len(self.X), columns, size, self.Y is None)
@@ -89,8 +93,9 @@ class KernelMatrix(BlockMatrix):
         if self.Y is None:
             result = self.kernel.diagonal(self.X)
         else:
-            pairs = range(min(self.shape))
-            result = torch.cat([self.kernel(self.X[i : i + 1], self.Y[i : i + 1])[0] for i in pairs])
+            count, size = min(self.shape), min(_DIAGONAL, self.layout.size)
+            chunks = [slice(i, min(i + size, count)) for i in range(0, count, size)]
+            result = torch.cat([self.kernel(self.X[chunk], self.Y[chunk]).diagonal() for chunk in chunks])
         return result.numpy() if self._numpy else result
 
     def dense(self) -> Array:
