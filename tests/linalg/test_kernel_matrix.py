@@ -83,6 +83,17 @@ def test_torch_in_gives_torch_out():
     assert isinstance(K.diagonal(), torch.Tensor)
 
 
+@pytest.mark.parametrize("other", [None, 21])
+def test_dense_tells_its_progress(other):
+    X, told = points(50), []
+    Y = None if other is None else points(other, 1)
+    K = KernelMatrix(KERNEL, X, Y, memory_limit="1 MiB", progress=lambda done, total: told.append((done, total)))
+    K.layout = type(K.layout)(*K.shape, 16, Y is None)
+    np.testing.assert_allclose(K.dense(), plain(X, X if Y is None else Y), rtol=0, atol=1e-13)
+    count = 10 if Y is None else 8
+    assert told == [(k, count) for k in range(1, count + 1)]
+
+
 def test_dense_is_refused_over_the_memory_limit():
     K = KernelMatrix(KERNEL, points(200), memory_limit=SMALL)
     with pytest.raises(MemoryLimitExceeded, match=r"200 x 200 matrix needs 312 KiB.*8 KiB"):

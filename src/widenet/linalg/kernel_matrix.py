@@ -99,11 +99,13 @@ class KernelMatrix(BlockMatrix):
         return result.numpy() if self._numpy else result
 
     def dense(self) -> Array:
-        """The whole matrix in memory, (n, m).
+        """The whole matrix in memory, (n, m), block by block where there is a `progress` to tell.
 
         Raises:
             MemoryLimitExceeded: Where it does not fit in the memory limit.
         """
+        if self.progress is not None:
+            return super().dense()
         self._check_dense()
         result = self.kernel(self.X, self.Y)
         return result.numpy() if self._numpy else result
