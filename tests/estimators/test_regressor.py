@@ -51,6 +51,17 @@ def test_targets_are_solved_together():
         np.testing.assert_allclose(model.predict(X)[:, column], single.predict(X), rtol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-6, 1e6, 1e200])
+def test_the_units_of_targets_do_not_change_the_choice(unit):
+    noise = np.random.default_rng(0).normal(size=len(Y))
+    both = np.c_[Y, noise, np.full(len(Y), 0.1)]
+    plain = KernelRegressor(Laplace(4.0)).fit(X, both)
+    assert KernelRegressor(Laplace(4.0)).fit(X, both * [1, unit, 1]).ridge_ == plain.ridge_
+    single = KernelRegressor(Laplace(4.0)).fit(X, Y)
+    assert KernelRegressor(Laplace(4.0)).fit(X, Y * unit).ridge_ == single.ridge_
+    assert single.ridge_ < plain.ridge_ < KernelRegressor(Laplace(4.0)).fit(X, noise).ridge_
+
+
 def test_the_default_is_no_worse_than_a_linear_model():
     folds = KFold(2)
     linear = cross_val_score(RidgeCV(np.logspace(-3, 3, 13)), X[:200], Y[:200], cv=folds).mean()

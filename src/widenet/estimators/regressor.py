@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelEstimator, working_dtype
+from widenet.estimators._base import KernelEstimator, Scaler, power_of_two, working_dtype
 from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import Problem, check_gram
 from widenet.solvers.base import Solution, Solver
@@ -29,7 +29,8 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     3. The ridge of that kernel is chosen by a decomposition of all rows, or of 1,500 where there are more.
     4. One Cholesky factor of all rows gives the coefficients.
 
-    A sample weight of 2 counts as a row given twice, in the choice too.
+    A sample weight of 2 counts as a row given twice, in the choice too. Several targets count alike in the choice:
+    each is divided by its standard deviation there.
 
     Up to 2,000 rows the Gram matrix is float64; beyond it is float32 and the solution is refined until it
     solves the system to 1e-10 in float64. Where float32 cannot factor the matrix it is formed again in
@@ -103,9 +104,12 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         X, target, weight = X[used], target[used], weight[used]
         dtype = working_dtype(len(X))
         rows = self._scale_rows(X, weight)
+        unit = Scaler.fit(target, weight, standardize=True).scale
+        # One target keeps its digits; its square would underflow where it is tiny.
+        unit = power_of_two(unit) if len(unit) == 1 else unit
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
-        gram = self._choose(rows, target, weight).gram
+        gram = self._choose(rows, target / unit, weight).gram
         self.solution_ = self._solve(solver, Problem(rows, target, weight), dtype, gram)
         self.dual_coef_ = self.solution_.value
         self.single_target_ = np.ndim(y) == 1
