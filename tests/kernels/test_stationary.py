@@ -9,7 +9,7 @@ from sklearn.gaussian_process.kernels import RBF
 from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 
 from widenet.errors import InvalidInput
-from widenet.kernels import GammaExponential, Gaussian, Laplace, Matern
+from widenet.kernels import GammaExponential, Gaussian, Homogeneous, Laplace, Matern, Normalized
 from widenet.kernels.stationary import Stationary
 
 generator = np.random.default_rng(5)
@@ -49,6 +49,20 @@ def test_on_the_sphere_it_is_the_profile_of_the_chord(kernel):
     chord = np.sqrt(((U[:, None] - V[None]) ** 2).sum(2))
     line = np.zeros((1, 1)), chord.reshape(-1, 1)
     np.testing.assert_allclose(kernel(U, V), kernel(*line).reshape(chord.shape), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [Laplace, Gaussian, Matern])
+def test_small_values_on_a_sphere_keep_their_digits(kind, dtype):
+    points = generator.standard_normal((150, 4))
+    points = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(dtype)
+    kernel, wide = kind(0.2), points.astype(np.float64)
+    chord = np.sqrt(((wide[:, None] - wide[None]) ** 2).sum(2))
+    expected = kernel(np.zeros((1, 1)), chord.reshape(-1, 1)).reshape(chord.shape)
+    rtol = 1e-11 if dtype == np.float64 else 2e-4
+    np.testing.assert_allclose(kernel(points), expected, rtol=rtol)
+    np.testing.assert_allclose((2.0 * Homogeneous(kernel) + kernel)(points), 3 * expected, rtol=rtol)
+    np.testing.assert_allclose(Normalized(kernel * kernel)(points), expected**2, rtol=2 * rtol)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)

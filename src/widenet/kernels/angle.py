@@ -28,11 +28,15 @@ class AngularTerm:
 
     Attributes:
         degree: Power of the norms.
-        function: k, from float64 angles in [0, pi] to values; exact near 0 and pi.
+        function: k, from float64 angles in [0, pi] to values; exact near 0 and pi. Pure: its values at the first
+            call are compiled and kept.
+        vanishing: Whether k decays to values that an error relative to its largest one would hide: the Gram matrix
+            is then formed from the points themselves.
     """
 
     degree: float
     function: Callable[[Tensor], Tensor]
+    vanishing: bool = False
 
 
 def common_norm(X: Tensor, Y: Tensor | None) -> float | None:

@@ -16,7 +16,6 @@ from widenet.errors import InvalidInput
 from widenet.kernels.angle import AngularTerm, angular_gram, common_norm
 from widenet.kernels.blocks import fill_blocks
 
-
 _SPHERE_PAIRS = 2**14  # a profile for one norm takes tens of milliseconds to compile, the time of as many pairs
 
 
@@ -147,7 +146,8 @@ def _require_kernels(owner: Kernel, *parts: Kernel) -> None:
 @lru_cache(maxsize=256)
 def _cached_terms(kernel: Kernel, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
     # Profiles are compiled once a term object: an equal kernel gets the same objects again.
-    return kernel._angular(fan_in, norm)
+    terms = kernel._angular(fan_in, norm)
+    return None if terms is not None and any(term.vanishing for term in terms) else terms
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,9 @@ class Product(Kernel):
         if first is None or second is None:
             return None
         return tuple(
-            AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function)) for a in first for b in second
+            AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function), a.vanishing or b.vanishing)
+            for a in first
+            for b in second
         )
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
@@ -246,7 +248,7 @@ class Scaled(Kernel):
         terms = self.kernel._angular(fan_in, norm)
         if terms is None:
             return None
-        return tuple(AngularTerm(t.degree, _ScaledFunction(self.factor, t.function)) for t in terms)
+        return tuple(AngularTerm(t.degree, _ScaledFunction(self.factor, t.function), t.vanishing) for t in terms)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.factor * self.kernel._block(X, Y, same=same)

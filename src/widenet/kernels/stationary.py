@@ -13,6 +13,7 @@ from widenet.kernels.base import Kernel, require_number
 from widenet.kernels.distances import squared_distances
 
 _LARGEST_SMOOTHNESS = 20.5
+_LEAST = 1e-3  # value at opposite points below which the compiled profile is not used
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class Stationary(Kernel):
         return X.new_ones(len(X))
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
-        return None if norm is None else (AngularTerm(0, _OnSphere(self, norm)),)
+        if norm is None:
+            return None
+        least = float(self._of_square(torch.full((1,), 4.0, dtype=torch.float64), norm))
+        return (AngularTerm(0, _OnSphere(self, norm), vanishing=least < _LEAST),)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Homogeneous(Kernel):
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         terms = self.kernel._angular(fan_in, 1.0)
-        return None if terms is None else tuple(AngularTerm(1, term.function) for term in terms)
+        return None if terms is None else tuple(AngularTerm(1, term.function, term.vanishing) for term in terms)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         # In double precision: rounding a float32 direction moves it by more than near pairs are apart.
@@ -103,7 +103,8 @@ class Normalized(Kernel):
         if terms is None or (norm is None and len({term.degree for term in terms}) > 1):
             return None
         weights = tuple(1.0 if norm is None else norm ** (2 * term.degree) for term in terms)
-        return (AngularTerm(0, _NormalizedFunction(weights, tuple(term.function for term in terms))),)
+        function = _NormalizedFunction(weights, tuple(term.function for term in terms))
+        return (AngularTerm(0, function, any(term.vanishing for term in terms)),)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         roots = self.kernel._diagonal(X).sqrt()[:, None], self.kernel._diagonal(Y).sqrt()
