@@ -127,15 +127,10 @@ def test_near_pairs_keep_their_distance(activation: Activation, y: float, apart:
 
 
 def test_the_slope_at_zero_is_that_of_autograd():
-    for activation, slope in ((ReLU(), 0.0), (LeakyReLU(0.1), 0.1), (Abs(), 0.0)):
+    for activation, slope in ((ReLU(), 0.0), (LeakyReLU(0.1), 0.1), (Abs(), 0.0), (AbsLinear(0.3, -0.8), 0.3)):
         at_zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-        (own,) = torch.autograd.grad(
-            torch.nn.functional.leaky_relu(at_zero, 0.1).sum()
-            if isinstance(activation, LeakyReLU)
-            else (torch.relu(at_zero) if isinstance(activation, ReLU) else at_zero.abs()).sum(),
-            at_zero,
-        )
-        assert float(own) == slope
+        (own,) = torch.autograd.grad(activation(at_zero).sum(), at_zero)
+        assert float(own) == pytest.approx(slope)
         assert float(close(activation, 0.0, 0.0, 0.0, 0.0).derivative) == pytest.approx(slope**2, abs=1e-17)
         # One unit is 0, the other is not: E[phi'(0) phi'(v)] = phi'(0) E phi'(v), and E phi' is the linear part.
         assert float(close(activation, 0.0, 1.0, 0.0, 0.0).derivative) == pytest.approx(slope * activation.linear)

@@ -47,6 +47,9 @@ class ReLU(AbsLinear):
     def __init__(self) -> None:
         super().__init__(0.5, 0.5)
 
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
+        return torch.relu(z)
+
     def __repr__(self) -> str:
         return "ReLU()"
 
@@ -65,6 +68,9 @@ class LeakyReLU(AbsLinear):
         slope = require_finite("LeakyReLU.slope", slope)
         super().__init__((1 + slope) / 2, (1 - slope) / 2)
         object.__setattr__(self, "slope", slope)
+
+    def __call__(self, z: Tensor) -> Tensor:  # noqa: D102 (the class says it)
+        return torch.nn.functional.leaky_relu(z, self.slope)
 
     def __repr__(self) -> str:
         return f"LeakyReLU(slope={self.slope!r})"

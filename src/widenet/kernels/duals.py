@@ -19,7 +19,9 @@ from widenet.architectures import (
     Elementwise,
     Erf,
     GaussianBump,
+    LeakyReLU,
     Polynomial,
+    ReLU,
     Sine,
 )
 from widenet.errors import InvalidArchitecture
@@ -83,8 +85,8 @@ def _(activation: AbsLinear, m: Moments) -> Dual:
 
 
 def _slope_at_zero(activation: AbsLinear) -> float:
-    """phi'(0) as torch's autograd takes it: the left slope for ReLU and LeakyReLU, 0 for the absolute value."""
-    return activation.linear - (activation.absolute if activation.linear != 0 else 0.0)
+    """phi'(0) as torch's autograd takes it: the left slope for ReLU and LeakyReLU, else that of the linear part."""
+    return activation.linear - (activation.absolute if isinstance(activation, (ReLU, LeakyReLU)) else 0.0)
 
 
 def _sine_minus(p: Tensor) -> Tensor:
