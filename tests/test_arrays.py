@@ -38,11 +38,20 @@ def test_whole_numbers_become_float64(X: object):
         (np.ones(3), r"shape \(3,\)"),
         (np.ones((0, 3)), r"shape \(0, 3\)"),
         (np.ones((3, 2), np.float16), "float32 or float64"),
+        (np.ones((3, 2), np.longdouble), "float32 or float64"),
     ],
 )
 def test_bad_points_are_refused_with_what_came(X: object, message: str):
     with pytest.raises(InvalidInput, match=message):
         read_inputs(X)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
+def test_arrays_of_the_other_byte_order_are_read(dtype: str):
+    values = np.array([[1.5, 2.0], [3.0, -4.0]]).astype(dtype)
+    inputs = read_inputs(values)
+    assert inputs.X.tolist() == values.tolist()
+    assert inputs.X.dtype == (torch.float32 if dtype == ">f4" else torch.float64)
 
 
 def test_large_finite_numbers_whose_sum_overflows_pass():

@@ -87,7 +87,11 @@ def _as_points(array: Array, name: str) -> Tensor:
                 raise InvalidInput(f"{name} must hold numbers", str(error), "Encode text columns first") from None
         elif values.dtype.kind != "f":
             raise InvalidInput(f"{name} must hold real numbers", f"dtype {values.dtype}", "Encode text columns first")
-        values = np.ascontiguousarray(values)
+        if values.dtype.itemsize > 8:
+            raise InvalidInput(
+                f"{name} must be float32 or float64", str(values.dtype), "Cast it with .astype('float64')"
+            )
+        values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
         points = torch.from_numpy(values if values.flags.writeable else values.copy())
     if points.dtype not in (torch.float32, torch.float64):
         raise InvalidInput(f"{name} must be float32 or float64", str(points.dtype), "Cast it with .astype('float32')")
