@@ -83,8 +83,8 @@ def test_memory_limits_are_read(limit: int | str, expected: int):
     assert parse_memory(limit) == expected
 
 
-@pytest.mark.parametrize("limit", ["many", "1 XB", 0, -5, "0 GB"])
-def test_bad_memory_limits_are_refused(limit: int | str):
+@pytest.mark.parametrize("limit", ["many", "1 XB", 0, -5, "0 GB", float("inf"), float("nan")])
+def test_bad_memory_limits_are_refused(limit: float | str):
     with pytest.raises(InvalidInput, match="memory limit"):
         parse_memory(limit)
 

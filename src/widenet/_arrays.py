@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,8 @@ def parse_memory(limit: int | float | str | None) -> int:
         if match is None or match[2].upper() not in _UNITS:
             raise InvalidInput("a memory limit must read like '1 GiB' or '500 MB'", repr(limit))
         limit = float(match[1]) * _UNITS[match[2].upper()]
-    if not limit > 0:
-        raise InvalidInput("a memory limit must be positive", repr(limit))
+    if not 0 < limit < inf:
+        raise InvalidInput("a memory limit must be positive and finite", repr(limit))
     return int(limit)
 
 
