@@ -93,6 +93,12 @@ def test_far_points_have_no_correlation():
         np.testing.assert_array_equal(kernel((line / 1e170).astype(np.float32)), np.eye(2))
 
 
+def test_the_largest_scales():
+    for kind in (Laplace, Gaussian, Matern):
+        np.testing.assert_array_equal(kind(1.7e308)(X), np.ones((30, 30)))
+        assert kind(1.7e308)(np.array([[0.0], [1.7e308]]))[0, 1] == pytest.approx(kind(1.0)(np.eye(2)[:, :1])[0, 1])
+
+
 def test_points_with_positions_count_as_vectors():
     images = generator.standard_normal((4, 3, 2, 2))
     np.testing.assert_allclose(Laplace(2.0)(images), Laplace(2.0)(images.reshape(4, 12)), rtol=1e-14)

@@ -41,7 +41,7 @@ class Stationary(Kernel):
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         # In units of a power of two near the scale, which costs no rounding, tiny and huge points neither
         # underflow nor overflow when squared.
-        unit = 2.0 ** frexp(self.scale)[1]
+        unit = 2.0 ** min(frexp(self.scale)[1], 1023)
         return self._of_square(squared_distances(X / unit, Y / unit, same=same), unit)
 
     def _diagonal(self, X: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class GammaExponential(Stationary):
         return _exponential(_power(square, self.gamma / 2), rate)
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
-        # theta^gamma is singular at 0 and has no polynomial there.
+        # theta^gamma is singular at 0, which spectra on the sphere must know; elsewhere the direct way serves.
         return super()._angular(fan_in, norm) if self.gamma in (1, 2) else None
 
 
