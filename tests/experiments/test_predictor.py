@@ -20,6 +20,11 @@ FRAME["y"] = FRAME["a"] + (FRAME["b"] == "p") + 0.1 * RNG.normal(size=50)
 FRAME["c"] = FRAME["a"] > 0
 
 
+MIXED = FRAME.assign(
+    d=pd.date_range("2020-01-01", periods=50, freq="5D").strftime("%d/%m/%Y"), e=[None, *range(49)], same=1
+)[["a", "b", "d", "e", "same", "y", "c"]]
+
+
 def fitted(target):
     table = split_target(FRAME.drop(columns="c" if target == "y" else "y"), target)
     return Predictor.fit(table, Laplace(3.0), 0.1)
@@ -86,6 +91,16 @@ def sound():
         return (Path(folder) / "model").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Folder of the saved models of a table with every kind of column, one for each target."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for target, other in (("y", "c"), ("c", "y")):
+        table = split_target(MIXED.drop(columns=other), target)
+        Predictor.fit(table, Laplace(3.0), 0.1).save(folder / target)
+    return folder
+
+
 def test_foreign_archives_and_missing_files_are_refused(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -109,6 +124,69 @@ def test_changed_files_give_a_model_or_an_error_of_ours(tmp_path_factory, sound,
     except InvalidFile:  # any other exception fails the test
         outcome = "refused"
     assert outcome in ("y", "refused")
+
+
+def places(value, path=()):
+    """Every place in nested JSON."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in items for place in places(item, (*path, key)))]
+
+
+def changed_about(content, path, new):
+    """The file with one value of its table.json, or of the encoder's state inside, replaced."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        about, model = json.loads(archive.read("table.json")), archive.read("model.safetensors")
+    about["encoder"] = json.loads(about["encoder"])
+    inside = about
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = new
+    about["encoder"] = json.dumps(about["encoder"])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("table.json", json.dumps(about))
+        archive.writestr("model.safetensors", model)
+    return buffer.getvalue()
+
+
+ABOUT = {"label_kind": "", "encoder": json.loads(TableEncoder().fit(MIXED.drop(columns=["y", "c"])).to_json())}
+OTHER = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from([1.5, 0.0, -1.0, 1e400, float("nan"), 10**400]),
+    st.sampled_from(["", "number", "category", "date", "dropped", "text", "integer", "missing", "%Q", "a", "b"]),
+    st.sampled_from([[], {}, ["missing"], [1.0], [None], [1.0, 1.0]]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["y", "c"])
+@settings(max_examples=150, deadline=None)
+@given(path=st.sampled_from([place for place in places(ABOUT) if place]), new=OTHER)
+def test_a_changed_encoding_gives_a_model_that_predicts_or_an_error_of_ours(tmp_path_factory, mixed, target, path, new):
+    path_of = tmp_path_factory.mktemp("models") / "model"
+    path_of.write_bytes(changed_about((mixed / target).read_bytes(), path, new))
+    try:
+        predicted = len(Predictor.load(path_of).predict(MIXED))
+    except (InvalidFile, InvalidInput):  # any other exception fails the test
+        predicted = len(MIXED)
+    assert predicted == len(MIXED)
+
+
+@pytest.mark.parametrize(
+    ("path", "new"),
+    [
+        (("label_kind",), "integer"),
+        (("encoder", "columns", 0, "scales", 0), 0.0),
+        (("encoder", "columns", 0, "means", 0), float("nan")),
+        (("encoder", "columns", 0, "name"), ["a"]),
+        (("encoder", "columns", 1, "parts", 0), "r"),
+        (("encoder", "columns", 2, "date_format"), "%Q"),
+        (("encoder", "columns", 2, "parts", 0), "century"),
+        (("encoder", "max_categories"), 2.5),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(tmp_path, mixed, path, new):
+    (tmp_path / "model").write_bytes(changed_about((mixed / "y").read_bytes(), path, new))
+    with pytest.raises(InvalidFile, match="must be a model saved by `widenet fit`"):
+        Predictor.load(tmp_path / "model")
 
 
 @settings(max_examples=60, deadline=None)

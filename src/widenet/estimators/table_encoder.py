@@ -6,6 +6,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -167,12 +168,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         try:
             state = json.loads(text)
             columns = [Column(**column) for column in state["columns"]]
-            encoder = cls(int(state["max_categories"]))
-            sound = state["format"] == _FORMAT and columns and all(_is_sound(column) for column in columns)
+            encoder = cls(state["max_categories"])
+            sound = state["format"] == _FORMAT and all(_is_sound(column) for column in columns)
+            sound = sound and type(encoder.max_categories) is int and encoder.max_categories >= 1
+            sound = sound and len({column.name for column in columns}) == len(columns)
+            sound = sound and any(column.parts for column in columns)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidFile("not the state of a table encoder", type(error).__name__) from None
         if not sound:
-            raise InvalidFile("not the state of a table encoder", "fields of unequal length or of another format")
+            raise InvalidFile("not the state of a table encoder", "fields of unequal length or of another kind")
         encoder.columns_ = columns
         encoder.feature_names_in_ = np.asarray([column.name for column in columns], dtype=object)
         encoder.n_features_in_ = len(columns)
@@ -333,7 +337,22 @@ def _indicators(labels: pd.Series, column: Column) -> Float[np.ndarray, "n parts
 
 
 def _is_sound(column: Column) -> bool:
-    lists: list[tuple[Any, type]] = [(column.means, float), (column.scales, float), (column.categories, str)]
-    typed = all(isinstance(values, list) and all(isinstance(v, kind) for v in values) for values, kind in lists)
-    sizes = len(column.means) == len(column.scales) == len(column.parts)
-    return typed and sizes and column.kind in {"number", "category", "date", "dropped"}
+    texts = [column.name, column.kind, column.detail, column.date_format, *column.categories, *column.parts]
+    if not all(isinstance(text, str) for text in texts) or type(column.missing) is not int:
+        return False
+    numbers = [*column.means, *column.scales]
+    if (
+        not all(isinstance(number, float) and isfinite(number) for number in numbers)
+        or min(column.scales, default=1) <= 0
+    ):
+        return False
+    if not len(column.means) == len(column.scales) == len(column.parts):
+        return False
+    if column.kind == "date":
+        known = {"time", "missing", *(f"{wave} of {part}" for part in _CYCLES for wave in ("sine", "cosine"))}
+        pd.to_datetime(pd.Series(["?"]), format=column.date_format or None, errors="coerce")  # ValueError: no format
+        return bool(column.parts) and set(column.parts) <= known
+    sound = {"number": [""], "category": [*column.categories, "other"], "dropped": []}.get(column.kind)
+    return column.parts == sound or (
+        column.kind in {"number", "category"} and column.parts == [*(sound or []), "missing"]
+    )

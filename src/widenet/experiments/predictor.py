@@ -113,6 +113,9 @@ class Predictor:
                 model = load(Path(folder) / _MODEL)
             known = about["format"] == _FORMAT and about["label_kind"] in ("number", "integer", "boolean", "text")
             encoder, target, kind = TableEncoder.from_json(about["encoder"]), str(about["target"]), about["label_kind"]
+            known = known and (kind == "number") == isinstance(model, GaussianProcess)
+            if isinstance(model, KernelClassifier):
+                restore_labels(model.classes_, kind)
         except InvalidFile as error:
             raise InvalidFile(f"{path} must be a model saved by `widenet fit`", error.got or error.asked) from None
         except OSError as error:
