@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,6 +121,17 @@ def test_errors_are_corrected_for_overlap_by_hand():
 def test_too_few_rows_are_refused_before_work(table, plan, message):
     with pytest.raises(InvalidInput, match=message):
         compare(table, [FAILING], plan)
+
+
+@pytest.mark.parametrize(("folds", "rare"), [(2, 6), (3, 5), (5, 6)])
+def test_the_rarest_class_allowed_reaches_every_inner_fold(folds, rare):
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=40), "y": ["a"] * (40 - rare) + ["b"] * rare})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        comparison = compare(split_target(frame, "y"), chosen_methods("classification", ["logistic"]), Plan(folds))
+    assert not comparison.best.failure
+    with pytest.raises(InvalidInput, match=f"{folds} folds need {rare} rows of each class; got {rare - 1}"):
+        Plan(folds).check(split_target(frame.iloc[:-1], "y"))
 
 
 def test_all_methods_failing_is_an_error():

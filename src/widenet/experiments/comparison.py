@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from widenet.errors import InvalidInput, WidenetError
 from widenet.estimators import KernelClassifier, KernelRegressor
 from widenet.estimators.table_encoder import TableEncoder
-from widenet.experiments.methods import Learner, Method
+from widenet.experiments.methods import INNER_FOLDS, Learner, Method
 from widenet.experiments.tables import Table, Task
 
 SMALL_TABLE = 1000
@@ -65,9 +66,13 @@ class Plan:
         if table.task == "classification":
             labels, counts = np.unique(table.target, return_counts=True)
             rare = int(counts.argmin())
-            if counts[rare] < self.folds + 1:
+            # Outer folds take their share rounded up, and each inner fold of the peers needs a row of the rest.
+            needed = self.folds + 1
+            while needed - ceil(needed / self.folds) < INNER_FOLDS:
+                needed += 1
+            if counts[rare] < needed:
                 raise InvalidInput(
-                    f"{self.folds} folds need {self.folds + 1} rows of each class",
+                    f"{self.folds} folds need {needed} rows of each class",
                     f"{int(counts[rare])} of class {str(labels[rare])[:40]!r}",
                     "Ask for fewer folds, or merge or drop rare classes",
                 )
