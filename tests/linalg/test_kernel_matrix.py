@@ -109,7 +109,7 @@ def test_bad_points_are_refused_before_work_starts():
         KernelMatrix(KERNEL, points(3), points(3, dtype=np.float32))
     bad = np.ones((3, 2))
     bad[2] = 0
-    with pytest.raises(InvalidInput, match="zero"):
+    with pytest.raises(InvalidInput, match="first is row 2"):
         KernelMatrix(Homogeneous(KERNEL), bad)
     with pytest.raises(InvalidInput, match="at least one index"):
         KernelMatrix(KERNEL, points(3)).rows(np.array([], int))
