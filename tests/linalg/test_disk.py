@@ -51,6 +51,14 @@ def test_torch_points_give_torch_rows(tmp_path: Path):
     assert isinstance(StoredKernelMatrix(tmp_path / "gram").dense(), torch.Tensor)
 
 
+def test_the_array_kind_of_store_is_that_of_its_own_points(tmp_path: Path):
+    KernelMatrix(KERNEL, points(9)).store(tmp_path / "gram")
+    again = KernelMatrix(KERNEL, torch.from_numpy(points(9))).store(tmp_path / "gram")
+    assert isinstance(again.dense(), torch.Tensor)
+    assert again.dtype == torch.float32
+    assert isinstance(StoredKernelMatrix(tmp_path / "gram").dense(), np.ndarray)
+
+
 def test_only_the_upper_half_is_written(tmp_path: Path):
     KernelMatrix(KERNEL, points(40)).store(tmp_path / "gram", block_size=16)
     blocks = {name for name in contents(tmp_path / "gram") if name.startswith("c/")}

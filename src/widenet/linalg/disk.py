@@ -26,7 +26,8 @@ _FORMAT = 1
 class StoredKernelMatrix(BlockMatrix):
     """A Gram matrix in a folder on disk, written by `KernelMatrix.store`; blocks are read when needed.
 
-    Every block carries a checksum that is compared at each read.
+    Every block carries a checksum that is compared at each read. Results are arrays of the kind, NumPy or
+    torch, of the points of the first call that wrote to the folder.
 
     Args:
         path: The folder.
@@ -124,6 +125,8 @@ def fingerprint(kernel: str, X: Tensor, Y: Tensor | None, layout: BlockLayout) -
 
 def store_blocks(matrix: BlockMatrix, path: Path, identity: str, *, numpy: bool, progress: Progress | None) -> None:
     """Write the blocks of a matrix that are not yet in the folder with a checksum that holds.
+
+    One writer at a time: unfinished blocks are taken for those of a killed one, and deleted.
 
     Args:
         matrix: Where blocks come from; its layout is that on disk.

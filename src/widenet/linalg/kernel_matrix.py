@@ -114,7 +114,8 @@ class KernelMatrix(BlockMatrix):
         """Write the matrix to a folder on disk block by block, or go on where a killed run stopped.
 
         Only the upper half is written where the matrix is symmetric. After a kill at any moment the
-        same call resumes, keeps the blocks whose checksum holds, and ends in the same bytes.
+        same call resumes, keeps the blocks whose checksum holds, and ends in the same bytes. One process
+        at a time may write a folder: each deletes the unfinished blocks of the others.
 
         Args:
             path: Folder of the zarr array, made if absent.
@@ -132,7 +133,9 @@ class KernelMatrix(BlockMatrix):
         whole.layout = BlockLayout(*self.shape, size, self.Y is None)
         identity = fingerprint(repr(self.kernel), self.X, self.Y, whole.layout)
         store_blocks(whole, Path(path), identity, numpy=self._numpy, progress=self.progress)
-        return StoredKernelMatrix(path, memory_limit=self.memory_limit, progress=self.progress)
+        stored = StoredKernelMatrix(path, memory_limit=self.memory_limit, progress=self.progress)
+        stored._numpy = self._numpy  # the folder remembers its first writer, who may have had other arrays
+        return stored
 
     def _memory_limit(self) -> int:
         return parse_memory(self.memory_limit)
