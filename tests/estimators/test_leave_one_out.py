@@ -47,6 +47,22 @@ def test_a_cholesky_factor_gives_the_same():
     np.testing.assert_allclose(predictions, expected, rtol=1e-8, atol=1e-10)
 
 
-def test_a_row_without_ridge_and_without_others_does_not_divide_by_zero():
-    predictions = LeaveOneOut.of(np.eye(3), np.ones(3)).predictions(np.eye(3), np.array([1e-30]))
-    assert np.isfinite(predictions).all()
+@pytest.mark.parametrize("ridge", [0.0, 1e-30, 1e-14])
+def test_rows_that_say_nothing_of_each_other_are_predicted_by_the_mean(ridge):
+    K, y = np.eye(3), np.arange(6.0).reshape(3, 2)
+    np.testing.assert_allclose(LeaveOneOut.of(K, np.ones(3)).predictions(y, np.array([ridge]))[0], 0.0, atol=1e-12)
+    factor = Cholesky().factor(K, ridge)
+    np.testing.assert_allclose(factor_predictions(factor, factor.solve(y).value, y, np.ones(3)), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-14])
+def test_without_a_ridge_the_others_interpolate(ridge):
+    K, y = problem()
+    weight = np.array([1.0, 2.0, 3.0, 0.5] * 3)
+    expected = [refit(K, y, weight, ridge, row, min(weight[row], 1.0)) for row in range(12)]
+    spectral = LeaveOneOut.of(K.copy(), weight).predictions(y, np.array([ridge]))[0]
+    np.testing.assert_allclose(spectral, expected, rtol=1e-8, atol=1e-8)
+    factor = Cholesky().factor(K.copy(), ridge, weight)
+    np.testing.assert_allclose(
+        factor_predictions(factor, factor.solve(y).value, y, weight), expected, rtol=1e-8, atol=1e-8
+    )

@@ -9,7 +9,8 @@ from numpy import ndarray
 
 from widenet.solvers.cholesky import CholeskyFactor
 
-_LEAST = 1e-12  # smallest part of a row that counts as left to the others
+_LEAST = 1e-12  # below it 1 - h has lost its digits
+_LEAST_RIDGE = 1e-30  # in place of 0: the limit, without 0 / 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,7 @@ class LeaveOneOut:
     e_i = r (M^-1 D y)_i / sqrt(w_i), M = D K D + r I, and the leverage is h_i = 1 - r (M^-1)_ii. Leaving out
     one unit of the weight of a row (the whole row where w_i <= 1) gives the error e_i / (1 - h_i / max(w_i, 1)):
     a row of weight 2 counts as the same row given twice, so weights and repetitions choose the same model.
+    `solvers.Spectral` leaves out whole rows instead, whatever their weight, and serves both precisions.
 
     Attributes:
         values: Eigenvalues of D K D, (n,).
@@ -50,16 +52,18 @@ class LeaveOneOut:
 
         Args:
             y: Centred targets, (n, t).
-            ridges: Positive ridges over the mean diagonal, (r,).
+            ridges: Ridges of at least 0 over the mean diagonal, (r,).
         """
         n, outputs = y.shape
         root = np.sqrt(self.weight)[:, None]
-        absolute = ridges * self.level
+        absolute = np.maximum(ridges, _LEAST_RIDGE) * self.level
         inverse = absolute / (self.values[:, None] + absolute)
         spectral = inverse[:, :, None] * (self.vectors.T @ (root * y))[:, None, :]
         residual = (self.vectors @ spectral.reshape(n, -1)).reshape(n, len(ridges), outputs) / root[:, :, None]
-        leverage = 1.0 - np.square(self.vectors) @ inverse
-        kept = np.maximum(1.0 - leverage / np.maximum(self.weight, 1.0)[:, None], _LEAST)
+        rest = np.square(self.vectors) @ inverse
+        leverage = 1.0 - rest
+        kept = 1.0 - leverage / np.maximum(self.weight, 1.0)[:, None]
+        kept = np.where(kept > _LEAST, kept, rest)
         return np.moveaxis(y[:, None, :] - residual / kept[:, :, None], 1, 0)
 
 
@@ -76,6 +80,7 @@ def factor_predictions(
     """
     noise = factor.noise.numpy()
     residual = noise[:, None] * dual
-    leverage = 1.0 - noise * np.asarray(factor.inverse_diagonal())
-    kept = np.maximum(1.0 - leverage / np.maximum(weight, 1.0), _LEAST)
-    return y - residual / kept[:, None]
+    inverse = np.asarray(factor.inverse_diagonal())
+    leverage = 1.0 - noise * inverse
+    kept = (1.0 - leverage / np.maximum(weight, 1.0))[:, None]
+    return y - np.where(kept > _LEAST, residual / np.maximum(kept, _LEAST), dual / inverse[:, None])
