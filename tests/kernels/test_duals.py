@@ -10,6 +10,7 @@ from widenet.architectures import (
     GELU,
     RBF,
     Abs,
+    AbsLinear,
     Activation,
     Elementwise,
     Erf,

@@ -60,9 +60,10 @@ def test_small_values_on_a_sphere_keep_their_digits(kind, dtype):
     chord = np.sqrt(((wide[:, None] - wide[None]) ** 2).sum(2))
     expected = kernel(np.zeros((1, 1)), chord.reshape(-1, 1)).reshape(chord.shape)
     rtol = 1e-11 if dtype == np.float64 else 2e-4
-    np.testing.assert_allclose(kernel(points), expected, rtol=rtol)
-    np.testing.assert_allclose((2.0 * Homogeneous(kernel) + kernel)(points), 3 * expected, rtol=rtol)
-    np.testing.assert_allclose(Normalized(kernel * kernel)(points), expected**2, rtol=2 * rtol)
+    atol = 1e-37  # float32 has no digits below
+    np.testing.assert_allclose(kernel(points), expected, rtol=rtol, atol=atol)
+    np.testing.assert_allclose((2.0 * Homogeneous(kernel) + kernel)(points), 3 * expected, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(Normalized(kernel * kernel)(points), expected**2, rtol=2 * rtol, atol=atol)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)

@@ -209,11 +209,7 @@ class Product(Kernel):
         first, second = self.first._angular(fan_in, norm), self.second._angular(fan_in, norm)
         if first is None or second is None:
             return None
-        return tuple(
-            AngularTerm(a.degree + b.degree, _ProductFunction(a.function, b.function), a.vanishing or b.vanishing)
-            for a in first
-            for b in second
-        )
+        return tuple(_product_term(a, b) for a in first for b in second)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.first._block(X, Y, same=same) * self.second._block(X, Y, same=same)
@@ -270,6 +266,11 @@ class _ProductFunction:
 
     def __call__(self, theta: Tensor) -> Tensor:
         return self.first(theta) * self.second(theta)
+
+
+def _product_term(first: AngularTerm, second: AngularTerm) -> AngularTerm:
+    function = _ProductFunction(first.function, second.function)
+    return AngularTerm(first.degree + second.degree, function, first.vanishing or second.vanishing)
 
 
 @dataclass(frozen=True)
