@@ -19,7 +19,8 @@ def fit_inverse_temperature(
     otherwise ask for b without bound.
 
     Args:
-        scores: Leave-one-out scores, so that b is not fitted on what the scores were fitted on.
+        scores: Leave-one-out scores, so that b is not fitted on what the scores were fitted on (but for the mean,
+            kernel and ridge, which are those of all rows).
         labels: Index of the class of each row.
         weight: Weights of the rows.
 

@@ -26,11 +26,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
     procedure and the precision. The rows of the choice are stratified by class.
 
     The criterion, the scales and the averaging were settled on every second of 45 UCI sets (in the order of
-    their file names, from the first on). On the official folds of all 45, `benchmarks/bench_uci.py` gave a mean
-    accuracy of 83.10 % and a mean rank of 2.01, against 82.53 and 2.41 for an RBF SVM (tuned), 82.04 and 2.57 for
-    a random forest of 500 trees, and 80.24 and 3.01 for gradient boosting (tuned). On the 22 sets that the
-    design had not seen: 81.87 %, against 81.79, 80.63 and 80.51. It is weak on classes that lie in a row, of
-    which least squares hides the middle one (balance-scale: 92.5 %, SVM 99.0).
+    their file names, from the first on); `benchmarks/bench_uci.py` measures it on all. It is weak on classes that
+    lie in a row, of which least squares hides the middle one.
 
     Args:
         kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
@@ -45,7 +42,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
             a mean squared norm of 1.
         ridge_: The relative ridge.
         selection_: The table of the choice, best first; `pandas.DataFrame(model.selection_)` shows it.
-        leave_one_out_scores_: Score of every row of positive weight from the other rows, (n, classes).
+        leave_one_out_scores_: Score of every row of positive weight from the other rows, (n, classes), with the
+            mean, kernel and ridge of all rows.
         inverse_temperature_: Factor of the scores in the softmax of `predict_proba`.
         dual_coef_: Coefficients, (n, classes).
         solution_: How well they solve the system.
