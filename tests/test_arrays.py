@@ -1,10 +1,20 @@
 """The border between NumPy and torch, and memory limits."""
 
+from math import inf
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from widenet._arrays import format_bytes, parse_memory, read_inputs, row_blocks
+from widenet._arrays import (
+    _left_to_groups,
+    available_memory,
+    format_bytes,
+    parse_memory,
+    read_inputs,
+    row_blocks,
+)
 from widenet.errors import InvalidInput
 
 
@@ -87,6 +97,41 @@ def test_memory_limits_are_read(limit: int | str, expected: int):
 def test_bad_memory_limits_are_refused(limit: float | str):
     with pytest.raises(InvalidInput, match="memory limit"):
         parse_memory(limit)
+
+
+@pytest.mark.parametrize(
+    ("top", "names", "line"),
+    [
+        ("", ("memory.max", "memory.current", "inactive_file"), "0::/outer/inner"),
+        (
+            "memory",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+            "4:memory:/outer/inner\n3:cpuset:/",
+        ),
+    ],
+)
+def test_limits_of_control_groups_bind(tmp_path: Path, top: str, names: tuple[str, str, str], line: str):
+    def write(group: str, limit: str, usage: int, cache: int) -> None:
+        folder = tmp_path / top / group
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = (limit, str(usage), f"anon 5\n{names[2]} {cache}\n")
+        for name, text in zip((names[0], names[1], "memory.stat"), texts, strict=True):
+            (folder / name).write_text(text + "\n")
+
+    assert _left_to_groups(tmp_path, line) == inf
+    write("outer/inner", "1000", 700, 200)
+    assert _left_to_groups(tmp_path, line) == 500
+    write("outer", "900", 800, 0)
+    assert _left_to_groups(tmp_path, line) == 100
+    write("outer", "700", 800, 0)
+    assert _left_to_groups(tmp_path, line) == 0
+    write("outer", "max" if top == "" else str(2**63 - 4096), 800, 0)
+    assert _left_to_groups(tmp_path, line) == 500
+
+
+def test_available_memory_is_not_more_than_the_system_has():
+    total = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]) * 1024
+    assert 0 < available_memory() <= total
 
 
 def test_byte_counts_read_well():

@@ -131,12 +131,39 @@ def parse_memory(limit: int | float | str | None) -> int:
 
 
 def available_memory() -> int:
-    """Bytes that a new allocation can use now, by the kernel's estimate."""
+    """Bytes that a new allocation can use now: the system's estimate, or less under a container's memory limit."""
     lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 4 * 2**30
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    groups = Path("/proc/self/cgroup")
+    limited = _left_to_groups(Path("/sys/fs/cgroup"), groups.read_text() if groups.exists() else "")
+    return int(min(free[0] if free else 4 * 2**30, limited))
+
+
+def _left_to_groups(root: Path, groups: str) -> float:
+    """Bytes left under the limits of control groups, given as in /proc/self/cgroup, and of those around them."""
+    left = inf
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            top, names = root, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            top, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        group = top / path.lstrip("/")
+        around = [group, *(folder for folder in group.parents if folder.is_relative_to(top))]
+        left = min(left, *(_left_to_group(folder, *names) for folder in around))
+    return left
+
+
+def _left_to_group(group: Path, limit: str, usage: str, cache: str) -> float:
+    try:
+        most, used = (group / limit).read_text().strip(), int((group / usage).read_text())
+        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:  # the top group has no limit of its own, and a container may not see the groups around it
+        return inf
+    # Unused file pages count as used, but give way.
+    return inf if most == "max" else max(0, int(most) - used + int(counts.get(cache, 0)))
 
 
 def format_bytes(count: float) -> str:
