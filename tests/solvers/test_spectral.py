@@ -1,5 +1,7 @@
 """The spectral solver against NumPy, scikit-learn, explicit refits, expm and an ODE solver."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -177,6 +179,28 @@ def test_a_singular_matrix_without_ridge_is_refused():
         Spectral().decompose(X @ X.T - 1e-9 * np.eye(N)).leave_one_out(Y, [0.1, 0.0])
     with pytest.raises(NotPositiveDefinite, match=r"A ridge of .* should do"):
         Spectral().solve(X @ X.T - 1e-9 * np.eye(N), Y, 0.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_ridge_below_the_rounding_of_a_singular_matrix_is_refused_with_one_that_works(dtype):
+    X = points()
+    spectrum = Spectral().decompose((50 * X @ X.T).astype(dtype))
+    tiny = np.finfo(dtype).eps * 0.1
+    for ask in (spectrum.leave_one_out, spectrum.log_marginal_likelihood):
+        with pytest.raises(NotPositiveDefinite, match="beyond the rounding"):
+            ask(Y, [0.1, tiny])
+    with pytest.raises(NotPositiveDefinite) as error:
+        spectrum.degrees_of_freedom([tiny])
+    enough = float(re.search(r"\(relative (\S+)\)", str(error.value))[1])
+    assert spectrum.degrees_of_freedom([1.5 * enough])[0] == pytest.approx(3, rel=0.2)
+
+
+def test_the_cure_of_solve_names_the_ridge_as_it_is_given():
+    low = 50 * points() @ points().T - 1e-6 * np.eye(N)
+    with pytest.raises(NotPositiveDefinite, match=r"\(relative ") as error:
+        Spectral().solve(low, Y, 0.0)
+    cure = float(re.search(r"\(relative (\S+)\)", str(error.value))[1])
+    assert np.isfinite(Spectral().solve(low, Y, cure).value).all()
 
 
 def test_times_and_cross_matrices_that_do_not_fit_are_refused():

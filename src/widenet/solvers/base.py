@@ -16,6 +16,9 @@ from widenet.errors import InvalidInput
 
 RidgeScale = Literal["relative", "absolute"]
 
+# Rounding moves eigenvalues by a few eps |K|, measured; the bound with its factor n is far too pessimistic.
+ROUNDING = 8  # of those eps |K|: eigenvalues below count as 0
+
 
 @dataclass(frozen=True)
 class Solution:

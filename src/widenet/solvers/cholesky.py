@@ -9,7 +9,7 @@ from torch import Tensor
 
 from widenet._arrays import Array
 from widenet.errors import InvalidInput, NotPositiveDefinite
-from widenet.solvers.base import RidgeScale, Solution, Solver, System, read_system, read_targets
+from widenet.solvers.base import ROUNDING, RidgeScale, Solution, Solver, System, read_system, read_targets
 from widenet.solvers.factorisation import factorise
 from widenet.solvers.refinement import refine
 
@@ -188,8 +188,7 @@ def _not_positive_definite(matrix: Tensor, system: System, pivot: int) -> NotPos
     for _ in range(8):  # power method
         vector = matrix @ (vector / torch.linalg.vector_norm(vector).clamp_min(torch.finfo(matrix.dtype).tiny))
     largest = float(torch.linalg.vector_norm(vector))
-    # Rounding moves eigenvalues by a few eps |K|, measured; the bound with its factor n is far too pessimistic.
-    need = max(system.ridge, -2 * lowest) + 8 * torch.finfo(matrix.dtype).eps * largest
+    need = max(system.ridge, -2 * lowest) + ROUNDING * torch.finfo(matrix.dtype).eps * largest
     relative = f" (relative {need / scale:.1g})" if scale > 0 else ""
     wider = " or compute K in float64" if matrix.dtype == torch.float32 else ""
     return NotPositiveDefinite(
