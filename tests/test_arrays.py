@@ -114,7 +114,7 @@ def test_limits_of_control_groups_bind(tmp_path: Path, top: str, names: tuple[st
     def write(group: str, limit: str, usage: int, cache: int) -> None:
         folder = tmp_path / top / group
         folder.mkdir(parents=True, exist_ok=True)
-        texts = (limit, str(usage), f"anon 5\n{names[2]} {cache}\n")
+        texts = (limit, str(usage), f"anon 5\n{names[2]} {cache}")
         for name, text in zip((names[0], names[1], "memory.stat"), texts, strict=True):
             (folder / name).write_text(text + "\n")
 
