@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from widenet.estimators.regressor import KernelRegressor
     from widenet.estimators.table_encoder import TableEncoder
     from widenet.kernels.base import Kernel
+    from widenet.kernels.deficit import tangent_deficit
     from widenet.kernels.dot_product import (
         ArcCosine,
         Linear,
@@ -92,6 +93,7 @@ _HOMES = {
     "widenet.estimators.regressor": "KernelRegressor",
     "widenet.estimators.table_encoder": "TableEncoder",
     "widenet.kernels.base": "Kernel",
+    "widenet.kernels.deficit": "tangent_deficit",
     "widenet.kernels.dot_product": "ArcCosine Linear Zonal",
     "widenet.kernels.neural": "NNGP NTK",
     "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
@@ -160,6 +162,7 @@ __all__ = [
     "load",
     "match_laplace",
     "sigmoid_like",
+    "tangent_deficit",
     "zonal_spectrum",
 ]
 

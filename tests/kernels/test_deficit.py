@@ -8,8 +8,7 @@ import torch
 
 from widenet.architectures import Abs, Dense, Erf, Layer, LeakyReLU, ReLU, fully_connected
 from widenet.errors import InvalidArchitecture
-from widenet.kernels import NTK
-from widenet.kernels.deficit import tangent_deficit
+from widenet.kernels import NTK, tangent_deficit
 
 
 def _at(network: Layer, theta: float, norm: float = 1.0) -> float:

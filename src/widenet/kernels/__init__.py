@@ -1,6 +1,7 @@
 """Kernels: NTK and NNGP of architectures, classical kernels, and their algebra."""
 
 from widenet.kernels.base import Kernel, Product, Scaled, Sum
+from widenet.kernels.deficit import tangent_deficit
 from widenet.kernels.dot_product import ArcCosine, Linear, Zonal, ZonalAngle
 from widenet.kernels.neural import NNGP, NTK
 from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
@@ -23,4 +24,5 @@ __all__ = [
     "Sum",
     "Zonal",
     "ZonalAngle",
+    "tangent_deficit",
 ]
