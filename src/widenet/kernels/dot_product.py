@@ -159,8 +159,8 @@ class Zonal(Angular):
 
     Args:
         function: Maps a float64 tensor of cosines in [-1, 1] to values, elementwise. It should be
-            positive semi-definite on the sphere, which is not checked. One defined at the top of a
-            module can be pickled.
+            positive semi-definite on the sphere, which is not checked, and pure: its values at the first
+            call are compiled and kept. One defined at the top of a module can be pickled.
 
     Raises:
         InvalidInput: If it is not callable.
