@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.model_selection import ParameterGrid
 
 from widenet.errors import InvalidInput
-from widenet.experiments.methods import all_methods, chosen_methods, kernel_families
+from widenet.experiments.methods import BOOSTING_GRID, all_methods, chosen_methods, kernel_families
 
 
 def little_data(task):
@@ -32,6 +34,14 @@ def test_every_method_learns_a_little_table(task):
         assert score > 0.8 or method.family == "baseline", method.name
         learned += 1
     assert learned == 8
+
+
+def test_boosting_learns_enough_at_each_rate():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    for setting in ParameterGrid(BOOSTING_GRID):
+        boosting = HistGradientBoostingRegressor(min_samples_leaf=1, random_state=0).set_params(**setting)
+        # Where every row may have its leaf, (1 - rate)^(2 iterations) of the variance is left: 2e-3 for 0.03 x 100.
+        assert boosting.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.999, setting
 
 
 def test_scales_grow_with_the_root_of_the_columns():
