@@ -70,6 +70,16 @@ def test_solve_is_that_of_the_choice_and_never_overwrites():
         Auto(memory_limit=8 * 36 + 96 * 6 + 10).solve(K, y, 0.1)
 
 
+def test_a_matrix_that_is_in_memory_is_not_counted_again(monkeypatch):
+    K, y = np.eye(100) + 0.5, np.arange(100.0)
+    factor, columns = K.nbytes, 96 * 100
+    monkeypatch.setattr("widenet._arrays.available_memory", lambda: 2 * (factor + columns) + 2)
+    np.testing.assert_array_equal(Auto().solve(K, y, 0.1).value, Cholesky().solve(K, y, 0.1).value)
+    monkeypatch.setattr("widenet._arrays.available_memory", lambda: 2 * (factor + columns) - 2)
+    with pytest.raises(MemoryLimitExceeded, match=r"Cholesky\(overwrite=True\)"):
+        Auto().solve(K, y, 0.1)
+
+
 @pytest.mark.parametrize("n", [0, -1])
 def test_no_rows_are_refused(n):
     with pytest.raises(InvalidInput, match="at least 1"):

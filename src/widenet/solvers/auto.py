@@ -45,7 +45,7 @@ class Auto(Solver):
     Attributes:
         ridge_scale: "relative" (times the mean diagonal) or "absolute".
         memory_limit: Bytes, or text such as "8 GiB", for the Gram matrix and the solver together;
-            None means half of the available memory.
+            None means half of the available memory, which `solve` takes for what comes beside its K.
 
     Example:
         >>> Auto(memory_limit="500 MiB").decide(10_000, "float32").why
@@ -63,7 +63,10 @@ class Auto(Solver):
         """
         matrix = read_gram(K)
         outputs = 1 if np.ndim(y) == 1 else np.shape(y)[-1]
-        decision = self.decide(len(matrix), str(matrix.dtype)[6:], outputs=outputs)
+        limit = parse_memory(self.memory_limit)
+        if self.memory_limit is None and matrix.device.type == "cpu":
+            limit += matrix.numel() * matrix.element_size()  # K is here: what is available is without it
+        decision = Auto(self.ridge_scale, limit).decide(len(matrix), str(matrix.dtype)[6:], outputs=outputs)
         if isinstance(decision.solver, Cholesky) and decision.solver.overwrite:
             raise MemoryLimitExceeded(
                 "a second matrix for the Cholesky factor must fit", decision.why, "Call Cholesky(overwrite=True).solve"
