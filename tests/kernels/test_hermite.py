@@ -56,7 +56,7 @@ def test_a_long_series_reaches_its_digits():
 
 
 def test_too_rough_a_function_is_refused_with_its_scale():
-    with pytest.raises(InvalidArchitecture, match=r"at standard deviation 3\. Use smaller weight_std"):
+    with pytest.raises(InvalidArchitecture, match=r"at standard deviation 3\. Standardise the columns"):
         series_values(torch.sign, tensor(9.0), tensor(1.0), tensor(0.5))
 
 

@@ -135,5 +135,5 @@ def _series_length(
         "an elementwise function must be smooth at the scale of its inputs for its kernel by quadrature",
         f"a share {share:.1e} of its Hermite series beyond degree {_LENGTHS[-1] * 7 // 8} at standard deviation "
         f"{float(largest):.3g}",
-        "Use smaller weight_std or smaller inputs, or an activation with a closed form",
+        "Standardise the columns of the inputs, use a smaller weight_std, or an activation with a closed form",
     )
