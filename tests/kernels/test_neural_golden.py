@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 from mpmath import mpf
+from scipy.special import erf, ndtr
 
 from widenet.architectures import (
     GELU,
@@ -103,6 +104,24 @@ def _slope(activation: Activation, x: mpf, y: mpf, c: mpf) -> mpf:
         arc = mpmath.asin(min(c / mpmath.sqrt(x * y), mpf(1)))
         return mpf(activation.linear) ** 2 + mpf(activation.absolute) ** 2 * 2 / mpmath.pi * arc
     return mpmath.diff(lambda cross: _expectation(activation, x, y, cross), c)
+
+
+@pytest.mark.parametrize(("x", "y", "c"), [(1.3, 0.7, 0.4), (2.5, 0.1, -0.3), (1.0, 1.1, 1.04), (0.9, 1.2, -1.03)])
+@pytest.mark.parametrize("activation", [GELU(), Erf(), Sine()], ids=repr)
+def test_the_exact_expectations_by_quadrature(activation: Activation, x: float, y: float, c: float):
+    """A sum over a grid in two dimensions; the trapezoidal rule is exact to rounding for entire functions."""
+    z = np.arange(-12, 12.01, 1 / 8)
+    weight = np.outer(*[np.exp(-(z**2) / 2) / (8 * np.sqrt(2 * np.pi))] * 2)
+    u = np.sqrt(x) * z[:, None] + 0 * z
+    v = c / np.sqrt(x) * z[:, None] + np.sqrt(y - c * c / x) * z
+    phi, slope = {
+        GELU: (lambda t: t * ndtr(t), lambda t: ndtr(t) + t * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi)),
+        Erf: (erf, lambda t: 2 / np.sqrt(np.pi) * np.exp(-(t**2))),
+        Sine: (np.sin, np.cos),
+    }[type(activation)]
+    exact = mpf(x), mpf(y), mpf(c)
+    assert float(_expectation(activation, *exact)) == pytest.approx(np.sum(weight * phi(u) * phi(v)), rel=1e-12)
+    assert float(_slope(activation, *exact)) == pytest.approx(np.sum(weight * slope(u) * slope(v)), rel=1e-7)
 
 
 def _read(layer: Layer, before: Exact) -> Exact:
