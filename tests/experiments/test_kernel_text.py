@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from widenet.kernels import NNGP, NTK, GammaExponential, Gaussian, Homogeneous, 
         ("Laplace(scale=2)", Laplace(2)),
         ("Gaussian(0.5)", Gaussian(0.5)),
         ("gamma_exponential(scale=2, gamma=0.5)", GammaExponential(2, 0.5)),
-        ("NTK(depth=2, bias_std=0.1)", NTK(fully_connected(2, bias_std=0.1))),
-        ("nngp(4)", NNGP(fully_connected(4))),
+        ("NTK(depth=2, bias_std=0.1)", NTK(fully_connected(2, bias_std=0.1, scaling="he"))),
+        ("nngp(4)", NNGP(fully_connected(4, scaling="he"))),
+        ("NTK(depth=2, weight_std=1)", NTK(fully_connected(2, weight_std=1.0))),
         (" Matern(1, 2.5) ", Matern(1, 2.5)),
         ("homogeneous(laplace)", Homogeneous(Laplace(1.0))),
         ("0.5 * laplace + gaussian * linear(1)", 0.5 * Laplace(1.0) + Gaussian(1.0) * Linear(1)),
@@ -32,6 +34,13 @@ def test_every_name_is_a_kernel_by_itself(name):
     assert isinstance(read_kernel(name), Kernel)
 
 
+def test_the_deepest_networks_neither_vanish_nor_explode():
+    x = np.array([[3.0, 4.0]])
+    # He et al.: E relu(u)^2 = q / 2 for u ~ N(0, q), which weights of variance 2 undo; the NTK sums the layers.
+    np.testing.assert_allclose(read_kernel("NNGP(depth=1000)").diagonal(x), [12.5], rtol=1e-9)
+    np.testing.assert_allclose(read_kernel("NTK(depth=1000)").diagonal(x), [1001 * 12.5], rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -40,6 +49,8 @@ def test_every_name_is_a_kernel_by_itself(name):
         ("NKT(depth=3)", "no such kernel; got 'NKT'"),
         ("NTK(depths=3)", "written as NTK\\(depth=3"),
         ("laplace(scale=-1)", "scale"),
+        ("NTK(depth=1000000)", "depth must be at most 1000"),
+        ("nngp(1000000000)", "depth must be at most 1000"),
         ("laplace - gaussian", "a kernel must read like"),
         ("-1 * laplace", "at least 0"),
         ("__import__('os').system('true')", "a kernel must read like"),

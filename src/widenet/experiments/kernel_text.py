@@ -4,7 +4,7 @@ import ast
 import inspect
 from collections.abc import Callable
 
-from widenet.architectures import fully_connected
+from widenet.architectures import Layer, fully_connected
 from widenet.errors import InvalidInput
 from widenet.kernels import (
     NNGP,
@@ -20,13 +20,23 @@ from widenet.kernels import (
     Normalized,
 )
 
+MOST_LAYERS = 1000
+"""The deepest network that text can ask for."""
+
+
+def _network(depth: int, bias_std: float, weight_std: float | None) -> Layer:
+    if depth > MOST_LAYERS:
+        raise InvalidInput(f"depth must be at most {MOST_LAYERS}, a kernel's work grows with it", repr(depth))
+    # "he" keeps the size of the kernel from layer to layer; the scaling "ntk" halves it, to 0 in the end.
+    return fully_connected(depth, bias_std=bias_std, weight_std=weight_std, scaling="he")
+
 
 def _ntk(depth: int = 3, bias_std: float = 0.0, weight_std: float | None = None) -> Kernel:
-    return NTK(fully_connected(depth, bias_std=bias_std, weight_std=weight_std))
+    return NTK(_network(depth, bias_std, weight_std))
 
 
 def _nngp(depth: int = 3, bias_std: float = 0.0, weight_std: float | None = None) -> Kernel:
-    return NNGP(fully_connected(depth, bias_std=bias_std, weight_std=weight_std))
+    return NNGP(_network(depth, bias_std, weight_std))
 
 
 def _laplace(scale: float = 1.0) -> Kernel:
@@ -80,6 +90,7 @@ def read_kernel(text: str) -> Kernel:
     """The kernel that a text describes.
 
     Names of kernels (lower or upper case), their numbers, `+`, `*` and brackets; nothing is evaluated.
+    Networks have the scaling "he" of `fully_connected` where no weight_std is given.
 
     Args:
         text: Such as `NTK(depth=3, bias_std=0.1)`, `laplace`, `homogeneous(gaussian(2))`.
