@@ -3,10 +3,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV
 
 from widenet.errors import InvalidInput
+from widenet.experiments import comparison as comparing
 from widenet.experiments.comparison import Plan, as_document, compare, corrected_error, headline
 from widenet.experiments.methods import Method, chosen_methods
 from widenet.experiments.tables import split_target
@@ -127,11 +130,26 @@ def test_too_few_rows_are_refused_before_work(table, plan, message):
 def test_the_rarest_class_allowed_reaches_every_inner_fold(folds, rare):
     frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=40), "y": ["a"] * (40 - rare) + ["b"] * rare})
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         comparison = compare(split_target(frame, "y"), chosen_methods("classification", ["logistic"]), Plan(folds))
     assert not comparison.best.failure
     with pytest.raises(InvalidInput, match=f"{folds} folds need {rare} rows of each class; got {rare - 1}"):
         Plan(folds).check(split_target(frame.iloc[:-1], "y"))
+
+
+def test_forests_have_one_thread_like_the_kernels_on_small_tables(monkeypatch):
+    made = []
+
+    def make(seed, features):
+        made.append(GridSearchCV(RandomForestRegressor(3, n_jobs=-1), {"max_depth": [2]}, cv=2))
+        return made[-1]
+
+    table, method = regression_table(), Method("forest", "peer", "nothing", make)
+    assert not compare(table, [method], Plan(folds=2)).best.failure
+    assert [search.best_estimator_.n_jobs for search in made] == [1, 1]
+    monkeypatch.setattr(comparing, "SMALL_TABLE", 10)
+    compare(table, [method], Plan(folds=2))
+    assert made[-1].best_estimator_.n_jobs == -1
 
 
 def test_all_methods_failing_is_an_error():

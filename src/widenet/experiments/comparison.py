@@ -24,7 +24,7 @@ from widenet.experiments.methods import INNER_FOLDS, Learner, Method
 from widenet.experiments.tables import Table, Task
 
 SMALL_TABLE = 1000
-"""Up to this many rows every method runs on one thread of OpenMP and BLAS."""
+"""Up to this many rows every method runs on one thread."""
 
 Progress = Callable[[str, int, int], None]
 METRICS: dict[Task, tuple[str, ...]] = {
@@ -189,7 +189,7 @@ def compare(table: Table, methods: list[Method], plan: Plan, progress: Progress 
     runs = [_Run(method, table, len(splits)) for method in methods]
     total = len(splits) * len(methods)
     # On small tables threads wait for one another longer than they work, above all on a busy machine.
-    threads = 1 if len(table.target) <= SMALL_TABLE else None
+    threads = 1 if _is_small(table) else None
     for fold, (train, test) in enumerate(splits):
         encoder = TableEncoder().fit(features.iloc[train])
         X_train, X_test = encoder.transform(features.iloc[train]), encoder.transform(features.iloc[test])
@@ -201,6 +201,10 @@ def compare(table: Table, methods: list[Method], plan: Plan, progress: Progress 
     results = [run.result() for run in runs]
     train, test = splits[0]
     return _ordered(table, plan, results, len(test) / len(train))
+
+
+def _is_small(table: Table) -> bool:
+    return len(table.target) <= SMALL_TABLE
 
 
 def _ordered(table: Table, plan: Plan, results: list[MethodResult], test_share: float) -> Comparison:
@@ -292,6 +296,8 @@ class _Run:
         if self.failure:
             return
         estimator = self.method.make(plan.seed, train[0].shape[1])
+        if _is_small(self.table) and estimator.get_params().get("estimator__n_jobs") is not None:
+            estimator.set_params(estimator__n_jobs=1)  # forests have threads of their own
         (X, y), (X_test, rows) = train, test
         try:
             with warnings.catch_warnings():
