@@ -2,8 +2,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from widenet.cli.main import SUCCESS, run
+from widenet.cli.main import FAILURE, SUCCESS, run
+from widenet.experiments import predictor
 
 
 def test_help_answers_without_the_libraries():
@@ -31,6 +33,20 @@ def test_version(capsys):
 
     assert run(["--version"]) == SUCCESS
     assert capsys.readouterr().out == f"widenet {__version__}\n"
+
+
+def test_memory_that_torch_cannot_have_is_a_failure_in_one_line(assert_refused, monkeypatch, table):
+    monkeypatch.setattr(predictor.Predictor, "fit", lambda *arguments: torch.empty(2**60, dtype=torch.uint8))
+    assert_refused(["fit", "table.csv", "--target", "y", "--model", "m"], "not enough memory", FAILURE)
+
+
+def test_other_errors_of_the_program_are_not_hidden(monkeypatch, table):
+    def broken(*arguments):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(predictor.Predictor, "fit", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        run(["fit", "table.csv", "--target", "y", "--model", "m"])
 
 
 @pytest.mark.parametrize(

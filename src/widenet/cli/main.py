@@ -11,6 +11,7 @@ from widenet import __version__
 from widenet.cli import compare, demo, fit, predict, reproduce, spectrum
 
 SUCCESS, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 128 + int(signal.SIGINT)
+_TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch raises RuntimeError for both
 STOPPED = "interrupted; nothing was left half-written"
 
 HELP = """Infinitely wide networks as kernels, on your tables.
@@ -68,7 +69,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         outcome = typer.main.get_command(commands).main(arguments, prog_name="widenet", standalone_mode=False)
     except WidenetError as error:
-        return _complain(error, FAILURE if isinstance(error, (MemoryError, ArithmeticError)) else BAD_INPUT)
+        return _complain(error, FAILURE if isinstance(error, MemoryError) else BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         return _complain(STOPPED, INTERRUPTED)
     except BrokenPipeError:
@@ -85,6 +86,8 @@ def run(arguments: list[str] | None = None) -> int:
         message = getattr(error, "format_message", None)  # errors of usage, which typer keeps in a private module
         if message is not None:
             return _complain(message(), BAD_INPUT)
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
+            return _complain(f"not enough memory: {str(error).splitlines()[0][:200]}", FAILURE)
         raise
     if outcome == INTERRUPTED:  # typer turns an interrupt into this outcome
         return _complain(STOPPED, INTERRUPTED)
