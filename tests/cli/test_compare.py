@@ -45,9 +45,12 @@ def test_an_interrupt_ends_with_130_and_leaves_nothing(table, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     arguments = ["compare", "large.csv", "--target", "y", "--methods", "random forest,gradient boosting"]
     with subprocess.Popen([*PROGRAM, *arguments], stdout=-1, stderr=-1, text=True, env=environment) as process:
-        while "sklearn" not in Path(f"/proc/{process.pid}/maps").read_text():
+        deadline = time.monotonic() + 60
+        # The package of the forests' trees is loaded just before the work, which takes a minute and more.
+        while "sklearn/tree/_tree" not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
             time.sleep(0.05)
-        time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED
