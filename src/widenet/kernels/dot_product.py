@@ -44,7 +44,7 @@ class Linear(Kernel):
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...]:
         product = AngularTerm(1, torch.cos)
-        return (product, AngularTerm(0, _Constant(self.bias**2), self.bias**2)) if self.bias else (product,)
+        return (product, AngularTerm(0, _Constant(self.bias**2))) if self.bias else (product,)
 
 
 @dataclass(frozen=True)
