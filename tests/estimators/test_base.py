@@ -38,6 +38,12 @@ def test_the_unit_of_the_features_makes_no_difference(unit, standardize):
     np.testing.assert_allclose(other, plain, rtol=1e-6, atol=1e-9)
 
 
+def test_a_bool_of_numpy_standardizes_too():
+    X = np.array([[1.0], [2.0], [4.0]])
+    model = KernelRegressor(Laplace(1.0), ridge=0.1, standardize=np.bool_(True)).fit(X, X[:, 0])
+    np.testing.assert_allclose(model.X_fit_, StandardScaler().fit_transform(X), rtol=1e-13)
+
+
 def test_features_that_span_more_than_float64_are_refused():
     X = np.array([[-1.7e308], [1.7e308], [1.7e308]])
     with pytest.raises(InvalidInput, match="features must span"):

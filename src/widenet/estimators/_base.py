@@ -134,7 +134,7 @@ class KernelEstimator(BaseEstimator):
         """Set `scaler_` and return the rows that kernels see, in float64."""
         if not isinstance(self.standardize, (bool, np.bool_)):
             raise InvalidInput("standardize must be True or False", repr(self.standardize))
-        scaler = Scaler.fit(X, weight, standardize=self.standardize)
+        scaler = Scaler.fit(X, weight, standardize=bool(self.standardize))
         if isinstance(self.kernel, str):
             # The scales and biases of the candidates are in units of the rows' norm.
             rows = scaler.transform(X, np.float64)
