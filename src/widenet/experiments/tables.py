@@ -295,7 +295,7 @@ def _labels(cells: pd.Series, numbers: pd.Series | None) -> tuple[np.ndarray, La
     kind: LabelKind = "text"
     if numbers is not None and not numbers.isna().any() and (numbers == numbers.round()).all():
         # Not from `numbers`: float64 holds integers to 2^53 alone.
-        exact = pd.to_numeric(cells)
+        exact = np.asarray(pd.to_numeric(cells))
         kind, labels = "integer", np.array([str(int(number)) for number in exact], dtype=object)
     else:
         labels = np.array([str(cell) for cell in cells], dtype=object)
