@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from widenet.errors import InvalidInput
-from widenet.estimators import KernelClassifier, KernelRegressor
+from widenet.estimators import KernelClassifier, KernelRegressor, _base
 from widenet.estimators.selection import Problem, combine_best, compare, ridge_path, screening_rows
 from widenet.kernels import Gaussian, Laplace, Linear
 
@@ -95,6 +95,14 @@ def test_an_absolute_ridge_is_scored_as_given():
     kernel = 7.0 * Laplace(1.0)
     model = KernelRegressor(kernel, ridge=0.7, ridge_scale="absolute").fit(X, y)
     assert model.ridge_ == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kernel", [Linear(), lambda X, Y=None: Linear()(X, Y)])
+def test_an_absolute_ridge_is_over_the_mean_diagonal_of_all_rows(kernel, monkeypatch):
+    monkeypatch.setattr(_base, "RIDGE_ROWS", 10)
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    model = KernelRegressor(kernel, ridge=0.7, ridge_scale="absolute", standardize=False).fit(X, X[:, 0])
+    assert model.ridge_ == pytest.approx(0.7 / np.square(X).sum(axis=1).mean())
 
 
 def test_a_ridge_scale_that_is_no_option_is_refused():

@@ -156,14 +156,20 @@ class KernelEstimator(BaseEstimator):
         problem = Problem(X, target, weight, fixed, self.ridge_scale == "absolute")
         part = problem.part(screening_rows(len(X)))
         self.kernel_, self.selection_ = _choose_kernel(self.kernel, part, self.combine)
-        gram_rows = problem.part(RIDGE_ROWS)
-        if ridge is not None and self.ridge_scale == "relative":
-            self.ridge_ = ridge
+        if ridge is not None:
+            self.ridge_ = ridge / self._mean_diagonal(X, weight) if problem.absolute else ridge
             return Choice(None, None)
+        gram_rows = problem.part(RIDGE_ROWS)
         gram = check_gram(self.kernel_, gram_rows.X)
         path = ridge_path(gram, gram_rows)
         self.ridge_ = float(path.ridges[path.best])
         return Choice(path, gram) if len(gram_rows.X) == len(X) else Choice(None, None)
+
+    def _mean_diagonal(self, X: np.ndarray, weight: np.ndarray) -> float:
+        level = float(weight @ kernel_diagonal(self.kernel_, X) / weight.sum())
+        if not level > 0:
+            raise InvalidInput("a kernel must have a positive mean diagonal", f"{level}")
+        return level
 
     def _factorise(
         self, X: np.ndarray, weight: np.ndarray, dtype: type, gram: np.ndarray | None = None
@@ -282,6 +288,13 @@ def expand(kernel: KernelFunction, X: np.ndarray, X_fit: np.ndarray, dual: np.nd
 def prediction_blocks(X: np.ndarray, X_fit: np.ndarray) -> Iterator[slice]:
     """Slices of the rows X (m, d) whose cross Gram matrix with X_fit (n, d) takes at most `PREDICT_BYTES`."""
     return row_blocks(len(X), max(1, PREDICT_BYTES // (X.itemsize * len(X_fit))))
+
+
+def kernel_diagonal(kernel: KernelFunction, X: np.ndarray) -> np.ndarray:
+    """K(x, x) of the rows X (n, d), (n,)."""
+    if isinstance(kernel, Kernel):
+        return np.asarray(kernel.diagonal(X))
+    return np.array([check_gram(kernel, row[None], row[None])[0, 0] for row in X])
 
 
 def _saved_kernel(value: Any) -> Kernel:

@@ -8,10 +8,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelEstimator, prediction_blocks
+from widenet.estimators._base import KernelEstimator, kernel_diagonal, prediction_blocks
 from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import check_gram
-from widenet.kernels import Kernel
 from widenet.solvers.auto import Auto
 
 
@@ -108,7 +107,7 @@ class GaussianProcess(RegressorMixin, KernelEstimator):
         """Posterior standard deviation of m + f(x), without the noise, (m,)."""
         X = self._read_rows(X)
         rows = self.scaler_.transform(X, np.float64)
-        prior = _diagonal(self.kernel_, rows)
+        prior = kernel_diagonal(self.kernel_, rows)
         known = np.empty(len(rows))
         for block in prediction_blocks(rows, self.X_fit_):
             half = np.asarray(self._factor.half_solve(check_gram(self.kernel_, self.X_fit_, rows[block])))
@@ -156,9 +155,3 @@ def _read_amplitude(amplitude: Any) -> float | None:
     if isinstance(amplitude, bool) or not isinstance(amplitude, (int, float, np.number)) or not 0 < amplitude < np.inf:
         raise InvalidInput("the amplitude must be 'auto' or a finite positive number", repr(amplitude))
     return float(amplitude)
-
-
-def _diagonal(kernel: Any, rows: np.ndarray) -> np.ndarray:
-    if isinstance(kernel, Kernel):
-        return np.asarray(kernel.diagonal(rows))
-    return np.array([check_gram(kernel, row[None], row[None])[0, 0] for row in rows])
