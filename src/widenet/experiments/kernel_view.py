@@ -37,7 +37,9 @@ class OnRadius(Kernel):
         terms = self.kernel._angular(fan_in, None if norm is None else norm * self.radius)
         if terms is None:
             return None
-        return tuple(AngularTerm(t.degree, _times(self.radius ** (2 * t.degree), t.function)) for t in terms)
+        return tuple(
+            AngularTerm(t.degree, _times(self.radius ** (2 * t.degree), t.function), t.vanishing) for t in terms
+        )
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self.kernel._cross(self.radius * X, self.radius * Y, same=same)
