@@ -1,6 +1,5 @@
 """Gram matrices by the angle: truth at near duplicates and antipodes, invariances, gradients, memory."""
 
-import math
 import subprocess
 import sys
 
@@ -10,25 +9,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from relu_ntk import relu_ntk
 from widenet.kernels import angle
 from widenet.kernels.angle import AngularTerm, angular_gram, common_norm
-
-
-def ntk(depth):
-    """The ReLU NTK of unit rows on the angle (spec laplace_ntk, section d); series for small angles."""
-
-    def function(theta):
-        tangent, t = torch.cos(theta), theta
-        for _ in range(depth):
-            fine = t**2 / 2 - t**3 / (3 * math.pi) - t**4 / 24 + t**5 / (30 * math.pi) + t**6 / 720
-            fine = fine - t**7 / (840 * math.pi)
-            coarse = 2 * torch.sin(t / 2) ** 2 - (torch.sin(t) - t * torch.cos(t)) / math.pi
-            share = 1 - t / math.pi
-            t = 2 * torch.asin(torch.sqrt((torch.where(t < 1e-2, fine, coarse) / 2).clamp(0, 1)))
-            tangent = tangent * share + torch.cos(t)
-        return tangent
-
-    return function
 
 
 def truth(depth, x, y):
@@ -45,7 +28,7 @@ def truth(depth, x, y):
         return float(norms * tangent)
 
 
-TERMS = {depth: (AngularTerm(1, ntk(depth)),) for depth in (1, 3, 10, 30)}
+TERMS = {depth: (AngularTerm(1, relu_ntk(depth)),) for depth in (1, 3, 10, 30)}
 PRECISE = {torch.float32: 6e-7, torch.float64: 4e-14}
 
 
@@ -169,13 +152,18 @@ def test_one_dimension_has_two_directions():
 
 
 def test_terms_of_several_degrees_are_added():
-    terms = (AngularTerm(1, ntk(3)), AngularTerm(0, torch.cos), AngularTerm(0, torch.exp), AngularTerm(2, torch.sin))
+    terms = (
+        AngularTerm(1, relu_ntk(3)),
+        AngularTerm(0, torch.cos),
+        AngularTerm(0, torch.exp),
+        AngularTerm(2, torch.sin),
+    )
     X, Y = torch.randn(30, 5, dtype=torch.float64), torch.randn(20, 5, dtype=torch.float64)
     parts = sum(angular_gram((term,), X, Y) for term in terms)
     torch.testing.assert_close(angular_gram(terms, X, Y), parts, rtol=1e-13, atol=1e-12)
     theta = torch.arccos((X[0] @ Y[0]) / X[0].norm() / Y[0].norm())
     norms = X[0].norm() * Y[0].norm()
-    expected = norms * ntk(3)(theta) + theta.cos() + theta.exp() + norms**2 * theta.sin()
+    expected = norms * relu_ntk(3)(theta) + theta.cos() + theta.exp() + norms**2 * theta.sin()
     torch.testing.assert_close(angular_gram(terms, X, Y)[0, 0], expected)
 
 
@@ -189,7 +177,7 @@ def test_a_sum_of_terms_is_compiled_once():
 def test_zero_rows_give_zero():
     X = torch.randn(6, 3)
     X[2] = 0
-    terms = (AngularTerm(1, ntk(1)), AngularTerm(0, torch.cos))
+    terms = (AngularTerm(1, relu_ntk(1)), AngularTerm(0, torch.cos))
     K = angular_gram(terms, X, None)
     assert (K[2] == 0).all()
     assert (K[:, 2] == 0).all()
@@ -215,7 +203,7 @@ def smooth_but_long(theta):
 
 @pytest.mark.parametrize(
     "terms",
-    [TERMS[1], TERMS[10], (AngularTerm(0, torch.cos), AngularTerm(2, ntk(3))), (AngularTerm(1, smooth_but_long),)],
+    [TERMS[1], TERMS[10], (AngularTerm(0, torch.cos), AngularTerm(2, relu_ntk(3))), (AngularTerm(1, smooth_but_long),)],
 )
 def test_gradients_match_finite_differences(terms):
     X = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)

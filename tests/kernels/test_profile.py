@@ -7,25 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from relu_ntk import relu_ntk
 from widenet.kernels.profile import AngleProfile, RoughFunctionError, angles_of_sines, sines_of_angles
-
-
-def relu_ntk(depth):
-    """The ReLU NTK of unit rows on the angle (spec laplace_ntk, section d); series for small angles."""
-
-    def function(theta):
-        tangent, t = torch.cos(theta), theta
-        for _ in range(depth):
-            fine = t**2 / 2 - t**3 / (3 * math.pi) - t**4 / 24 + t**5 / (30 * math.pi) + t**6 / 720
-            fine = fine - t**7 / (840 * math.pi)
-            coarse = 2 * torch.sin(t / 2) ** 2 - (torch.sin(t) - t * torch.cos(t)) / math.pi
-            missing = torch.where(t < 1e-2, fine, coarse)
-            share = 1 - t / math.pi
-            t = 2 * torch.asin(torch.sqrt((missing / 2).clamp(0, 1)))
-            tangent = tangent * share + torch.cos(t)
-        return tangent
-
-    return function
 
 
 def relu_ntk_truth(depth, theta):
