@@ -33,7 +33,7 @@ def main(rows: int, rounds: int) -> None:
         kernel = NTK(network)
         tasks[name] = lambda kernel=kernel: kernel(X)
         if name.startswith("relu"):
-            tasks[f"{name}, layer by layer"] = lambda kernel=kernel: fill_blocks(kernel._all_pairs, X, None)
+            tasks[f"{name}, layer by layer"] = lambda kernel=kernel: fill_blocks(kernel._reading.all_pairs, X, None)
     table = {name: seconds / rows**2 * 1e9 for name, seconds in medians(interleaved(tasks, rounds)).items()}
     for name, value in table.items():
         print(f"{name:32} {value:9.1f} ns per entry")

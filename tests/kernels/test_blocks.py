@@ -50,7 +50,7 @@ def test_only_diagonal_blocks_are_told_that_they_are(monkeypatch):
     assert sorted(told) == [(0, 0, True), (0, 2, False), (0, 4, False), (2, 2, True), (2, 4, False), (4, 4, True)]
 
 
-def test_positions_make_blocks_smaller(monkeypatch):
+def test_large_pairs_make_blocks_smaller(monkeypatch):
     monkeypatch.setattr(blocks, "_PAIRS", 400)
     sizes = set()
 
@@ -58,7 +58,7 @@ def test_positions_make_blocks_smaller(monkeypatch):
         sizes.add(max(len(X), len(Y)))
         return torch.zeros(len(X), len(Y))
 
-    fill_blocks(spy, torch.zeros(7, 5, 2, 3), None)
+    fill_blocks(spy, torch.zeros(7, 5, 2, 3), None, pair_size=100)
     assert sizes == {2, 1}
 
 

@@ -55,7 +55,7 @@ def test_the_fused_pass_is_the_reading_layer_by_layer(network: Layer, kernel):
     K = kernel(network)
     assert DenseChain.of(network, kernel is NTK) is not None
     for others, same in ((X, True), (Y, False)):
-        found, expected = K._cross(X, others, same=same), K._all_pairs(X, others, same=same)
+        found, expected = K._cross(X, others, same=same), K._reading.all_pairs(X, others, same=same)
         sizes = (K.diagonal(X)[:, None] * K.diagonal(others)[None, :]).sqrt()
         assert ((found - expected).abs() <= 3e-15 * sizes + 1e-16).all()
 

@@ -87,7 +87,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
     if REGISTRY.get(type(value).__name__) is type(value):
-        arguments = {name: to_json(getattr(value, name)) for name, _ in _parameters(type(value))}
+        arguments = {name: to_json(getattr(value, name)) for name in inspect.signature(type(value)).parameters}
         return {"class": type(value).__name__, "arguments": arguments}
     if callable(value):
         for name, function in FUNCTIONS.items():
@@ -118,19 +118,18 @@ def from_json(value: Any) -> Any:
 
 
 def _construct(cls: type, arguments: Any) -> Any:
-    if not isinstance(arguments, dict) or set(arguments) != {name for name, _ in _parameters(cls)}:
+    parameters = inspect.signature(cls).parameters.values()
+    needed = {p.name for p in parameters if p.default is p.empty}
+    # A file of an older version lacks the options that came later.
+    if not isinstance(arguments, dict) or not needed <= set(arguments) <= {p.name for p in parameters}:
         raise InvalidFile(f"{cls.__name__} must have its own arguments", repr(arguments)[:80])
     decoded = {name: from_json(item) for name, item in arguments.items()}
-    several = [name for name, kind in _parameters(cls) if kind is inspect.Parameter.VAR_POSITIONAL]
+    several = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     try:
         positional = [item for name in several for item in decoded.pop(name)]
         return cls(*positional, **decoded)
     except (WidenetError, TypeError, ValueError) as error:
         raise InvalidFile(f"{cls.__name__} must have valid arguments", str(error)) from error
-
-
-def _parameters(cls: type) -> list[tuple[str, Any]]:
-    return [(name, p.kind) for name, p in inspect.signature(cls).parameters.items()]
 
 
 def _known(name: Any, names: dict[str, Any]) -> bool:

@@ -48,14 +48,27 @@ class Kernel(ABC):
             InvalidInput: On NaN, infinity, text, empty input, or shapes and dtypes that do not match.
         """
         # Callers such as scikit-learn pass the training points twice: the same object is the same points.
-        inputs = read_inputs(X, None if Y is X else Y)
+        inputs = self._read_inputs(X, None if Y is X else Y)
         return inputs.restore(self._gram(inputs))
 
     def diagonal(self, X: Array) -> Array:
         """K(x, x) of every point, (n,), without the matrix."""
-        inputs = read_inputs(X)
+        inputs = self._read_inputs(X)
         self._check_points(inputs.X)
         return inputs.restore(self._diagonal(inputs.X))
+
+    @property
+    def _packs(self) -> bool:
+        """Whether `_read_inputs` makes tensors of its own form, as for ragged lists of sequences."""
+        return False
+
+    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
+        """Check points as they came and bring them to tensors with one point a row."""
+        return read_inputs(X, Y)
+
+    def _pair_size(self, X: Tensor) -> int:
+        """How many numbers the evaluation of one pair of these points holds at a time; blocks are cut by it."""
+        return 1
 
     def _gram(self, inputs: Inputs) -> Tensor:
         X, Y = inputs.X, inputs.Y
@@ -67,7 +80,7 @@ class Kernel(ABC):
             return angular_gram(terms, X, Y)
         if torch.is_grad_enabled() and (X.requires_grad or (Y is not None and Y.requires_grad)):
             return self._cross(X, X if Y is None else Y, same=Y is None)
-        return fill_blocks(self._cross, X, Y)
+        return fill_blocks(self._cross, X, Y, self._pair_size(X))
 
     def _angular_terms(self, X: Tensor, Y: Tensor | None) -> tuple[AngularTerm, ...] | None:
         """Terms in the angle that hold for these points: for points of any norm, else of their one norm."""
@@ -141,6 +154,11 @@ def _require_kernels(owner: Kernel, *parts: Kernel) -> None:
     for part in parts:
         if not isinstance(part, Kernel):
             raise InvalidInput(f"{type(owner).__name__} takes kernels", repr(part))
+    if len({part._packs for part in parts}) > 1:
+        raise InvalidInput(
+            f"{type(owner).__name__} takes kernels of points of one kind",
+            f"{' and '.join(map(repr, parts))}, of which one reads packed sequences",
+        )
 
 
 @lru_cache(maxsize=256)
@@ -164,6 +182,16 @@ class Sum(Kernel):
 
     def __post_init__(self) -> None:
         _require_kernels(self, self.first, self.second)
+
+    @property
+    def _packs(self) -> bool:
+        return self.first._packs
+
+    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
+        return self.first._read_inputs(X, Y)
+
+    def _pair_size(self, X: Tensor) -> int:
+        return max(self.first._pair_size(X), self.second._pair_size(X))
 
     def __repr__(self) -> str:
         return f"{self.first!r} + {_bracketed(self.second, Sum)}"
@@ -197,6 +225,16 @@ class Product(Kernel):
 
     def __post_init__(self) -> None:
         _require_kernels(self, self.first, self.second)
+
+    @property
+    def _packs(self) -> bool:
+        return self.first._packs
+
+    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
+        return self.first._read_inputs(X, Y)
+
+    def _pair_size(self, X: Tensor) -> int:
+        return max(self.first._pair_size(X), self.second._pair_size(X))
 
     def __repr__(self) -> str:
         return f"{_bracketed(self.first, Sum)} * {_bracketed(self.second, Sum, Product, Scaled)}"
@@ -233,6 +271,16 @@ class Scaled(Kernel):
     def __post_init__(self) -> None:
         _require_kernels(self, self.kernel)
         object.__setattr__(self, "factor", require_number("the factor of a kernel", self.factor, positive=False))
+
+    @property
+    def _packs(self) -> bool:
+        return self.kernel._packs
+
+    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
+        return self.kernel._read_inputs(X, Y)
+
+    def _pair_size(self, X: Tensor) -> int:
+        return self.kernel._pair_size(X)
 
     def __repr__(self) -> str:
         return f"{self.factor!r} * {_bracketed(self.kernel, Sum, Product, Scaled)}"

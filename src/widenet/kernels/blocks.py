@@ -26,7 +26,7 @@ class Cross(Protocol):
         ...
 
 
-def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
+def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None, pair_size: int = 1) -> Tensor:
     """Gram matrix from a kernel's block function, by cache-sized blocks on the CPU.
 
     With Y None only blocks on and above the diagonal are computed; the others are their mirror images.
@@ -36,6 +36,7 @@ def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
         cross: Block function `cross(X, Y, same=...)`; `same` is true for blocks on the diagonal.
         X: Points, (n, *positions, channels).
         Y: Points, (m, *positions, channels), or None for X itself.
+        pair_size: How many numbers the evaluation of one pair holds at a time; larger ones make smaller blocks.
 
     Returns:
         (n, m) or (n, n), without gradients.
@@ -45,7 +46,7 @@ def fill_blocks(cross: Cross, X: Tensor, Y: Tensor | None) -> Tensor:
     """
     columns = X if Y is None else Y
     result = new_matrix(len(X), len(columns), X)
-    size = _block_size(X)
+    size = _block_size(X, pair_size)
     tiles = tile_corners(len(X), len(columns), size, symmetric=Y is None)
 
     def fill(corner: tuple[int, int]) -> None:
@@ -71,9 +72,8 @@ def _store_transposed(block: Tensor, result: Tensor, row: int, column: int) -> N
         result[row : row + block.shape[1], column : column + block.shape[0]] = block.T
 
 
-def _block_size(X: Tensor) -> int:
-    positions = math.prod(X.shape[1:-1])
-    return max(1, math.isqrt(_PAIRS if X.device.type == "cpu" else _DEVICE_PAIRS) // positions)
+def _block_size(X: Tensor, pair_size: int) -> int:
+    return max(1, math.isqrt((_PAIRS if X.device.type == "cpu" else _DEVICE_PAIRS) // pair_size))
 
 
 def _threads(result: Tensor) -> int:

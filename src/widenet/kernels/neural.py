@@ -1,110 +1,97 @@
 """Kernels of infinitely wide networks."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
 
-import torch
 from torch import Tensor
 
+from widenet._arrays import Array, Inputs
 from widenet.architectures import Layer
-from widenet.errors import InvalidArchitecture, InvalidInput
+from widenet.errors import InvalidArchitecture
 from widenet.kernels.angle import AngularTerm
 from widenet.kernels.base import Kernel
-from widenet.kernels.dense_chain import DenseChain
-from widenet.kernels.homogeneity import Degrees, degrees
-from widenet.kernels.moments import Moments, aligned_moments, pair_moments, sphere_moments
-from widenet.kernels.propagate import propagate
+from widenet.kernels.readings import Reading, Rows
+
+
+@lru_cache(maxsize=256)
+def reading_of(architecture: Layer, tangent: bool, input_shape: tuple[int, ...] | None = None) -> Reading:
+    """The reading of an architecture, by its layers: rows, unless one of them says what the points are.
+
+    Args:
+        architecture: The network.
+        tangent: Whether the NTK is asked for, or else the NNGP.
+        input_shape: Shape of one point, or None.
+
+    Raises:
+        InvalidArchitecture: If the composition has no kernel, or not for points of that shape.
+    """
+    return Rows(architecture, tangent, input_shape)
 
 
 @dataclass(frozen=True)
 class _NetworkKernel(Kernel):
     architecture: Layer
+    input_shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        name = type(self).__name__
         if not isinstance(self.architecture, Layer):
             raise InvalidArchitecture(
-                f"{type(self).__name__} takes an architecture", type(self.architecture).__name__, "Compose it with >>"
+                f"{name} takes an architecture", type(self.architecture).__name__, "Compose it with >>"
             )
-        # A composition without a kernel is refused here and not at the first Gram matrix.
-        self._read(aligned_moments(torch.ones(1, 1, dtype=torch.float64), self._tangent))
+        object.__setattr__(self, "input_shape", _checked_shape(self.input_shape))
+        _ = self._reading  # a composition without a kernel is refused here and not at the first Gram matrix
+
+    def __repr__(self) -> str:
+        shape = "" if self.input_shape is None else f", input_shape={self.input_shape!r}"
+        return f"{type(self).__name__}(architecture={self.architecture!r}{shape})"
 
     @property
     def _tangent(self) -> bool:
         raise NotImplementedError
 
-    def _read(self, moments: Moments) -> Tensor:
-        raise NotImplementedError
+    @property
+    def _reading(self) -> Reading:
+        return reading_of(self.architecture, self._tangent, self.input_shape)
+
+    @property
+    def _packs(self) -> bool:
+        return self._reading.packs
+
+    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
+        return self._reading.read_inputs(X, Y)
 
     def _check_points(self, X: Tensor) -> None:
-        if X.ndim != 2:
-            raise InvalidInput("this architecture reads rows (points, channels)", f"shape {tuple(X.shape)}")
+        self._reading.check(X)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        # float64 inside: layer after layer, float32 moments would lose the angle of near pairs.
-        chain = DenseChain.of(self.architecture, self._tangent) if X.device.type == "cpu" else None
-        if chain is None or (torch.is_grad_enabled() and (X.requires_grad or Y.requires_grad)):
-            return self._all_pairs(X, Y, same=same).to(X.dtype)
-        block = chain.cross(X.detach(), Y.detach(), same=same)
-        zero = [(points == 0).all(1) for points in (X, Y)]
-        if zero[0].any() or zero[1].any():
-            block[zero[0]] = self._all_pairs(X[zero[0]], Y, same=False)
-            block[:, zero[1]] = self._all_pairs(X, Y[zero[1]], same=False)
-        return block.to(X.dtype)
-
-    def _all_pairs(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        return self._read(pair_moments(X.double(), Y.double(), self._tangent, same=same))
+        return self._reading.cross(X, Y, same=same).to(X.dtype)
 
     def _diagonal(self, X: Tensor) -> Tensor:
-        return self._read(aligned_moments(X.double(), self._tangent)).to(X.dtype)
+        return self._reading.diagonal(X).to(X.dtype)
+
+    def _pair_size(self, X: Tensor) -> int:
+        return self._reading.pair_size(X)
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
-        if norm is not None:
-            return (AngularTerm(0, _OnSphere(self, norm, fan_in)),)
-        scaling = degrees(self.architecture, Degrees(1, frozenset()))
-        if scaling is None:
-            return None
-        powers = sorted(scaling.tangent if self._tangent else {scaling.covariance}) or [scaling.covariance]
-        return tuple(AngularTerm(power, self._part(powers, power, fan_in)) for power in powers)
-
-    def _part(self, powers: list[int], power: int, fan_in: int) -> "_AngularPart":
-        return _AngularPart(self, tuple(powers), power, fan_in)
-
-    def _on_sphere(self, theta: Tensor, norm: float, fan_in: int) -> Tensor:
-        return self._read(sphere_moments(theta, norm, fan_in, self._tangent))
+        return self._reading.angular(fan_in, norm)
 
 
-# Functions of the angle are values too: an equal kernel finds the compiled profile of the one before it.
+def _checked_shape(shape: object) -> tuple[int, ...] | None:
+    """An `input_shape` as plain numbers: sizes of 1 or more, or -1 for any."""
+    if shape is None:
+        return None
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+    if not sizes or not whole or any(size != -1 and size < 1 for size in sizes):
+        raise InvalidArchitecture(
+            "input_shape must be the shape of one point: its positions, then its channels", repr(shape)
+        )
+    return tuple(int(size) for size in sizes)
 
 
-@dataclass(frozen=True)
-class _OnSphere:
-    """The kernel of points of one norm."""
-
-    kernel: _NetworkKernel
-    norm: float
-    fan_in: int
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        return self.kernel._on_sphere(theta, self.norm, self.fan_in)
-
-
-@dataclass(frozen=True)
-class _AngularPart:
-    """k_p of K = sum_p |x|^p |y|^p k_p(theta), separated by its growth over spheres of radius sqrt(2)^i."""
-
-    kernel: _NetworkKernel
-    powers: tuple[int, ...]
-    power: int
-    fan_in: int
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        squares = [2.0**i for i in range(len(self.powers))]  # squared norms 1, 2, 4, ...
-        system = torch.tensor([[s**p for p in self.powers] for s in squares], dtype=torch.float64)
-        weights = torch.linalg.inv(system)[self.powers.index(self.power)].tolist()
-        parts = (w * self.kernel._on_sphere(theta, s**0.5, self.fan_in) for w, s in zip(weights, squares, strict=True))
-        return torch.stack(list(parts)).sum(0)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NNGP(_NetworkKernel):
     """Covariance of the outputs of a randomly initialised network as its width grows.
 
@@ -112,6 +99,8 @@ class NNGP(_NetworkKernel):
 
     Args:
         architecture: The network.
+        input_shape: Shape of one point, positions then channels, such as (28, 28, 1): then rows (n, 784) are accepted
+            as well. None: the points must come with their positions.
 
     Raises:
         InvalidArchitecture: If the composition has no infinite-width limit of this kind.
@@ -136,11 +125,8 @@ class NNGP(_NetworkKernel):
     def _tangent(self) -> bool:
         return False
 
-    def _read(self, moments: Moments) -> Tensor:
-        return propagate(self.architecture, moments).cross
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NTK(_NetworkKernel):
     """Neural tangent kernel of a network as its width grows.
 
@@ -149,6 +135,8 @@ class NTK(_NetworkKernel):
 
     Args:
         architecture: The network. Layers with `trainable=False` add nothing of their own.
+        input_shape: Shape of one point, positions then channels, such as (28, 28, 1): then rows (n, 784) are accepted
+            as well. None: the points must come with their positions.
 
     Raises:
         InvalidArchitecture: If the composition has no infinite-width limit of this kind.
@@ -169,9 +157,3 @@ class NTK(_NetworkKernel):
     @property
     def _tangent(self) -> bool:
         return True
-
-    def _read(self, moments: Moments) -> Tensor:
-        tangent = propagate(self.architecture, moments).tangent
-        if tangent is None:
-            raise AssertionError("moments without a tangent")
-        return tangent

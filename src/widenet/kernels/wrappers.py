@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from widenet._arrays import Array, Inputs
 from widenet.errors import InvalidInput
 from widenet.kernels.angle import AngularTerm
 from widenet.kernels.base import Kernel
@@ -36,6 +37,11 @@ class Homogeneous(Kernel):
 
     def __post_init__(self) -> None:
         _require_kernel(self, self.kernel)
+        if self.kernel._packs:
+            raise InvalidInput("Homogeneous takes a kernel of arrays, whose points have a norm", repr(self.kernel))
+
+    def _pair_size(self, X: Tensor) -> int:
+        return self.kernel._pair_size(X)
 
     def _check_points(self, X: Tensor) -> None:
         require_directions(self, X)
@@ -86,6 +92,16 @@ class Normalized(Kernel):
 
     def __post_init__(self) -> None:
         _require_kernel(self, self.kernel)
+
+    @property
+    def _packs(self) -> bool:
+        return self.kernel._packs
+
+    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
+        return self.kernel._read_inputs(X, Y)
+
+    def _pair_size(self, X: Tensor) -> int:
+        return self.kernel._pair_size(X)
 
     def _check_points(self, X: Tensor) -> None:
         self.kernel._check_points(X)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from widenet._arrays import Array, format_bytes, parse_memory, read_inputs
+from widenet._arrays import Array, Inputs, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.kernels.base import Kernel
 from widenet.linalg.block_matrix import BlockLayout, BlockMatrix, Progress
@@ -55,7 +55,7 @@ class KernelMatrix(BlockMatrix):
         memory_limit: int | float | str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        inputs = read_inputs(X, Y)
+        inputs = kernel._read_inputs(X, Y)
         self.kernel, self.progress, self.memory_limit = kernel, progress, memory_limit
         self.X = inputs.X.detach()
         self.Y = None if inputs.Y is None else inputs.Y.detach()
@@ -63,7 +63,7 @@ class KernelMatrix(BlockMatrix):
         # Refuse bad points, and layers that no kernel is known for, before long work starts.
         for points in (self.X,) if self.Y is None else (self.X, self.Y):
             kernel._check_points(points)
-        kernel(self.X[:1], None if self.Y is None else self.Y[:1])
+        self._between(self.X[:1], None if self.Y is None else self.Y[:1])
         columns = len(self.X if self.Y is None else self.Y)
         size = _block_size(parse_memory(memory_limit), math.prod(self.X.shape[1:-1]))
         self.layout = BlockLayout(len(self.X), columns, size, self.Y is None)
@@ -75,27 +75,32 @@ class KernelMatrix(BlockMatrix):
         """Block (i, j): the kernel between the points of its rows and of its columns."""
         rows, columns = self.layout.slices(i, j)
         if self.Y is None:
-            return self.kernel(self.X[rows]) if i == j else self.kernel(self.X[rows], self.X[columns])
-        return self.kernel(self.X[rows], self.Y[columns])
+            return self._between(self.X[rows], None if i == j else self.X[columns])
+        return self._between(self.X[rows], self.Y[columns])
+
+    def _between(self, X: Tensor, Y: Tensor | None) -> Tensor:
+        return self.kernel._gram(
+            Inputs(X, Y, numpy=False)
+        )  # the points are tensors already, maybe of a form of their own
 
     def rows(self, indices: Array) -> Array:
         """Rows K(X[indices], Y), (len(indices), m); indices are integers, negative from the end, or a mask."""
         index = self._indices(indices)
         if len(index) == 0:
             raise InvalidInput("rows needs at least one index", "none")
-        result = self.kernel(self.X[index], self.X if self.Y is None else self.Y)
+        result = self._between(self.X[index], self.X if self.Y is None else self.Y)
         if self.Y is None:
-            result[torch.arange(len(index), device=self._device), index] = self.kernel.diagonal(self.X[index])
+            result[torch.arange(len(index), device=self._device), index] = self.kernel._diagonal(self.X[index])
         return result.numpy() if self._numpy else result
 
     def diagonal(self) -> Array:
         """Diagonal K(x_i, y_i), (min(n, m),), without the matrix."""
         if self.Y is None:
-            result = self.kernel.diagonal(self.X)
+            result = self.kernel._diagonal(self.X)
         else:
             count, size = min(self.shape), min(_DIAGONAL, self.layout.size)
             chunks = [slice(i, min(i + size, count)) for i in range(0, count, size)]
-            result = torch.cat([self.kernel(self.X[chunk], self.Y[chunk]).diagonal() for chunk in chunks])
+            result = torch.cat([self._between(self.X[chunk], self.Y[chunk]).diagonal() for chunk in chunks])
         return result.numpy() if self._numpy else result
 
     def dense(self) -> Array:
@@ -107,7 +112,7 @@ class KernelMatrix(BlockMatrix):
         if self.progress is not None:
             return super().dense()
         self._check_dense()
-        result = self.kernel(self.X, self.Y)
+        result = self._between(self.X, self.Y)
         return result.numpy() if self._numpy else result
 
     def store(self, path: str | Path, *, block_size: int | None = None) -> StoredKernelMatrix:
