@@ -3,16 +3,15 @@
 Spectra on the sphere, Laplace kernels matched to NTKs, and the small-data protocol over a folder of sets.
 """
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from widenet.errors import InvalidFile, InvalidInput
+from widenet.errors import InvalidInput
 from widenet.experiments.figures import save_figure
 from widenet.experiments.kernel_grids import Family, all_families
 from widenet.experiments.learners import Learner, LeastSquares, SupportVectors
-from widenet.experiments.result_tables import ResultTable, write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder
+from widenet.experiments.result_tables import write_text
 from widenet.experiments.spectra import (
     Curve,
     eigenvalue_table,
@@ -26,8 +25,6 @@ from widenet.experiments.spectra import (
 from widenet.experiments.uci_data import MOST_ROWS, Collection, read_collection
 from widenet.experiments.uci_protocol import RULES, run_protocol
 from widenet.experiments.uci_tables import accuracy_figure, accuracy_table, choice_table, scoreboard, summary_table
-
-Progress = Callable[[str, int, int], None]
 
 WITHOUT_DATA = (
     "The small-data comparison was not run: it needs data. Pass a folder of classification sets with their splits, "
@@ -67,21 +64,6 @@ class Settings:
             raise InvalidInput("jobs must be at least 1", repr(self.jobs))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the experiment wrote.
-
-    Attributes:
-        tables: The tables for people to read, in order.
-        files: Every file written.
-        message: What is left to say, in one paragraph.
-    """
-
-    tables: tuple[ResultTable, ...]
-    files: tuple[Path, ...]
-    message: str
-
-
 def run(
     output: Path, data: Path | None = None, settings: Settings | None = None, progress: Progress | None = None
 ) -> Outcome:
@@ -114,7 +96,7 @@ def run(
     settings = Settings() if settings is None else settings
     # The data first: a wrong folder should not be told after a minute of spectra, nor leave an empty output folder.
     collection = None if data is None else read_collection(data, settings.most_rows)
-    _check_folder(output)
+    prepare_folder(output)
     parts = [_spectra(output, settings, progress), _matches(output, settings)]
     if collection is None:
         message = WITHOUT_DATA
@@ -168,12 +150,3 @@ def _small_data(output: Path, collection: Collection, settings: Settings, progre
     by_set = accuracy_table(board, RULES[0]).markdown()
     text = f"## Small data\n\n![Mean accuracies](small_data.png)\n\n{table.markdown()}\n\n{by_set}"
     return Outcome((table,), tuple(files), text)
-
-
-def _check_folder(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidFile(f"the output folder {output} must be one to write to", error.strerror or "") from None
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise InvalidFile(f"the output folder {output} must be one to write to", "a read-only folder")
