@@ -22,9 +22,13 @@ if TYPE_CHECKING:
         Polynomial,
         ReLU,
         Sine,
+        ThresholdReLU,
+        densenet,
         freeze,
         fully_connected,
+        residual,
         sigmoid_like,
+        sparse_network,
     )
     from widenet.errors import (
         FingerprintMismatch,
@@ -70,7 +74,13 @@ if TYPE_CHECKING:
     )
     from widenet.solvers.cholesky import Cholesky
     from widenet.solvers.spectral import Spectral
+    from widenet.theory.fluctuations import kernel_regime
     from widenet.theory.matching import match_laplace
+    from widenet.theory.sparsity import (
+        choose_threshold,
+        eigen_report,
+        expected_active_fraction,
+    )
     from widenet.theory.spectrum import zonal_spectrum
 
 __version__ = "0.1.0"
@@ -80,7 +90,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "widenet.architectures": (
         "GELU RBF Abs AbsLinear Concat Cosine Dense Elementwise Erf GaussianBump Identity Layer LayerNorm "
-        "LeakyReLU Polynomial ReLU Sine freeze fully_connected sigmoid_like "
+        "LeakyReLU Polynomial ReLU Sine ThresholdReLU densenet freeze fully_connected residual sigmoid_like "
+        "sparse_network "
     ),
     "widenet.errors": (
         "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
@@ -103,7 +114,9 @@ _HOMES = {
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
     "widenet.solvers.spectral": "Spectral",
+    "widenet.theory.fluctuations": "kernel_regime",
     "widenet.theory.matching": "match_laplace",
+    "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction",
     "widenet.theory.spectrum": "zonal_spectrum",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -153,15 +166,23 @@ __all__ = [
     "Solver",
     "Spectral",
     "TableEncoder",
+    "ThresholdReLU",
     "WidenetError",
     "Zonal",
     "__version__",
     "as_gp_kernel",
+    "choose_threshold",
+    "densenet",
+    "eigen_report",
+    "expected_active_fraction",
     "freeze",
     "fully_connected",
+    "kernel_regime",
     "load",
     "match_laplace",
+    "residual",
     "sigmoid_like",
+    "sparse_network",
     "tangent_deficit",
     "zonal_spectrum",
 ]

@@ -18,7 +18,9 @@ from widenet.architectures.activations import (
 )
 from widenet.architectures.base import BranchSum, Concat, Identity, Layer, Repeat, Scale, Serial, serial, walk
 from widenet.architectures.layers import Dense, LayerNorm, freeze
+from widenet.architectures.threshold import ThresholdReLU, sparse_network
 from widenet.architectures.zoo import fully_connected
+from widenet.architectures.zoo_residual import densenet, residual
 
 __all__ = [
     "GELU",
@@ -43,9 +45,13 @@ __all__ = [
     "Scale",
     "Serial",
     "Sine",
+    "ThresholdReLU",
+    "densenet",
     "freeze",
     "fully_connected",
+    "residual",
     "serial",
     "sigmoid_like",
+    "sparse_network",
     "walk",
 ]

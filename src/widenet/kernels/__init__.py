@@ -5,6 +5,7 @@ from widenet.kernels.deficit import tangent_deficit
 from widenet.kernels.dot_product import ArcCosine, Linear, Zonal, ZonalAngle
 from widenet.kernels.neural import NNGP, NTK
 from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
+from widenet.kernels.threshold import orthant_probability, rectified_product
 from widenet.kernels.wrappers import Homogeneous, Normalized
 
 __all__ = [
@@ -24,5 +25,7 @@ __all__ = [
     "Sum",
     "Zonal",
     "ZonalAngle",
+    "orthant_probability",
+    "rectified_product",
     "tangent_deficit",
 ]

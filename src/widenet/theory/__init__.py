@@ -1,6 +1,36 @@
 """Theory of wide networks as kernels."""
 
+from widenet.theory.fluctuations import (
+    KernelRegime,
+    dense_ntk_variance,
+    dense_second_moment,
+    densenet_second_moment,
+    kernel_regime,
+    residual_ntk_variance,
+    residual_ntk_variance_limit,
+    residual_second_moment,
+)
 from widenet.theory.matching import LaplaceMatch, match_laplace
+from widenet.theory.sparsity import EigenReport, choose_threshold, eigen_report, expected_active_fraction
 from widenet.theory.spectrum import ZonalSpectrum, decay_slope, multiplicity, zonal_spectrum
 
-__all__ = ["LaplaceMatch", "ZonalSpectrum", "decay_slope", "match_laplace", "multiplicity", "zonal_spectrum"]
+__all__ = [
+    "EigenReport",
+    "KernelRegime",
+    "LaplaceMatch",
+    "ZonalSpectrum",
+    "choose_threshold",
+    "decay_slope",
+    "dense_ntk_variance",
+    "dense_second_moment",
+    "densenet_second_moment",
+    "eigen_report",
+    "expected_active_fraction",
+    "kernel_regime",
+    "match_laplace",
+    "multiplicity",
+    "residual_ntk_variance",
+    "residual_ntk_variance_limit",
+    "residual_second_moment",
+    "zonal_spectrum",
+]
