@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from widenet.cli.main import FAILURE, SUCCESS, run
+from widenet.cli.main import BAD_INPUT, FAILURE, SUCCESS, run
 from widenet.experiments import predictor
 
 
@@ -26,6 +26,14 @@ def test_help_answers_without_the_libraries():
 def test_every_command_has_help_with_examples(capsys, command):
     assert run([command, "--help"]) == SUCCESS
     assert f"widenet {command} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["reproduce"]])
+def test_a_missing_command_is_answered_with_the_help_alone(capsys, arguments):
+    assert run(arguments) == BAD_INPUT
+    out, error = capsys.readouterr()
+    assert "COMMAND" in out
+    assert error == ""
 
 
 def test_version(capsys):

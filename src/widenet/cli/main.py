@@ -36,7 +36,7 @@ commands.command(name="compare", epilog=compare.EXAMPLES)(compare.command)
 commands.command(name="fit", epilog=fit.EXAMPLES)(fit.command)
 commands.command(name="predict", epilog=predict.EXAMPLES)(predict.command)
 commands.command(name="spectrum", epilog=spectrum.EXAMPLES)(spectrum.command)
-commands.command(name="reproduce", epilog=reproduce.EXAMPLES)(reproduce.command)
+commands.add_typer(reproduce.papers, name="reproduce")
 commands.command(name="demo")(demo.command)
 
 
@@ -85,7 +85,8 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         message = getattr(error, "format_message", None)  # errors of usage, which typer keeps in a private module
         if message is not None:
-            return _complain(message(), BAD_INPUT)
+            # No message: the help was printed, because a command was missing.
+            return _complain(message(), BAD_INPUT) if message() else BAD_INPUT
         if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
             return _complain(f"not enough memory: {str(error).splitlines()[0][:200]}", FAILURE)
         raise

@@ -1,9 +1,12 @@
-"""`widenet reproduce`: papers run again."""
+"""`widenet reproduce`: papers run again, one command a paper."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from widenet.experiments.outcome import Outcome
 
 EXAMPLES = """Examples:
 
@@ -12,19 +15,34 @@ EXAMPLES = """Examples:
   widenet reproduce laplace --data uci/ --output laplace-uci
 """
 
+papers = typer.Typer(
+    help="Compute the tables and figures of a paper anew: Markdown, CSV, PNG and SVG.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
 
-def command(
-    paper: Annotated[Literal["laplace"], typer.Argument(help="Which paper: laplace (arXiv 2007.01580).")],
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@papers.command()
+def laplace(
     output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/laplace"),
     data: Annotated[Path | None, typer.Option(help="Folder of data sets with official splits (.npz).")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: AsJson = False,
 ) -> None:
-    """Compute the tables and figures of a paper anew: Markdown, CSV, PNG and SVG."""
-    from widenet.cli.console import note, print_json, progress_bar
+    """Neural tangent and Laplace kernels: spectra, matched shapes, small data (arXiv 2007.01580, 1910.01663)."""
+    from widenet.cli.console import progress_bar
     from widenet.experiments import laplace
 
-    with progress_bar(paper) as step:
+    with progress_bar("laplace") as step:
         outcome = laplace.run(output, data, progress=step)
+    _tell("laplace", outcome, output, json)
+
+
+def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:
+    from widenet.cli.console import note, print_json
+
     if json:
         print_json({"paper": paper, "files": [str(file) for file in outcome.files], "message": outcome.message})
         return
