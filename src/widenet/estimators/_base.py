@@ -26,6 +26,7 @@ from widenet.estimators.selection import (
     screening_rows,
 )
 from widenet.estimators.serialization import from_json, to_json
+from widenet.estimators.series_rows import SeriesScaler, cast_rows, kernel_points
 from widenet.kernels.base import Kernel
 from widenet.solvers.auto import Auto
 from widenet.solvers.base import Solution
@@ -92,7 +93,7 @@ class KernelEstimator(BaseEstimator):
     ridge_scale: Any
     standardize: Any
     combine: Any
-    scaler_: Scaler
+    scaler_: Scaler | SeriesScaler
     X_fit_: np.ndarray
     target_mean_: np.ndarray
     kernel_: KernelFunction
@@ -155,7 +156,7 @@ class KernelEstimator(BaseEstimator):
         fixed = None if ridge is None else np.array([ridge])
         problem = Problem(X, target, weight, fixed, self.ridge_scale == "absolute")
         part = problem.part(screening_rows(len(X)))
-        self.kernel_, self.selection_ = _choose_kernel(self.kernel, part, self.combine)
+        self.kernel_, self.selection_ = self._choose_kernel(part)
         if ridge is not None:
             self.ridge_ = ridge / self._mean_diagonal(X, weight) if problem.absolute else ridge
             return Choice(None, None)
@@ -164,6 +165,10 @@ class KernelEstimator(BaseEstimator):
         path = ridge_path(gram, gram_rows)
         self.ridge_ = float(path.ridges[path.best])
         return Choice(path, gram) if len(gram_rows.X) == len(X) else Choice(None, None)
+
+    def _choose_kernel(self, problem: Problem) -> tuple[KernelFunction, list[Candidate]]:
+        """The kernel for these rows, and the table of the choice."""
+        return choose_kernel(self.kernel, problem, self.combine)
 
     def _mean_diagonal(self, X: np.ndarray, weight: np.ndarray) -> float:
         level = float(weight @ kernel_diagonal(self.kernel_, X) / weight.sum())
@@ -187,7 +192,7 @@ class KernelEstimator(BaseEstimator):
         if gram is not None:
             return solver.factor(gram, self.ridge_, weights)
         try:
-            return solver.factor(check_gram(self.kernel_, X.astype(dtype)), self.ridge_, weights)
+            return solver.factor(check_gram(self.kernel_, cast_rows(X, dtype)), self.ridge_, weights)
         except NotPositiveDefinite:
             if dtype is np.float64:
                 raise
@@ -236,27 +241,29 @@ class KernelEstimator(BaseEstimator):
         """
         parameters = {name: from_json(value) for name, value in info["parameters"].items()}
         model = cls(**parameters)
-        model.scaler_ = Scaler(tensors["mean"].astype(np.float64), tensors["scale"].astype(np.float64))
-        model.X_fit_, model.dual_coef_ = tensors["X_fit"], tensors["dual_coef"]
-        model.target_mean_ = tensors["target_mean"]
-        rows, features = model.X_fit_.shape
-        targets = model.dual_coef_.shape[1]
-        shapes = {"mean": (features,), "scale": (features,), "dual_coef": (rows, targets), "target_mean": (targets,)}
-        for name, shape in shapes.items():
-            if tensors[name].shape != shape:
-                raise InvalidFile(f"{name} must have shape {shape}", str(tensors[name].shape))
-        if not (model.scaler_.scale > 0).all():
-            raise InvalidFile("the scales of the features must be positive", str(model.scaler_.scale.min()))
-        model.n_features_in_ = features
+        model._restore_rows(tensors, info)
+        model.dual_coef_, model.target_mean_ = tensors["dual_coef"], tensors["target_mean"]
+        _check_shapes(tensors, {"dual_coef": (len(model.X_fit_), -1), "target_mean": model.dual_coef_.shape[1:]})
         if info["features"] is not None:
             model.feature_names_in_ = np.array([str(name) for name in info["features"]], dtype=object)
-            if len(model.feature_names_in_) != features:
-                raise InvalidFile(f"a model of {features} features must name as many", str(len(info["features"])))
+            if len(model.feature_names_in_) != model.n_features_in_:
+                asked = f"a model of {model.n_features_in_} features must name as many"
+                raise InvalidFile(asked, str(len(info["features"])))
         model.kernel_, model.ridge_ = _saved_kernel(info["kernel"]), float(info["ridge"])
         model.selection_ = [_saved_candidate(row) for row in info["selection"]]
         converged, residual, steps, how = info["solution"]
         model.solution_ = Solution(model.dual_coef_, bool(converged), float(residual), int(steps), str(how))
         return model
+
+    def _restore_rows(self, tensors: Tensors, info: dict[str, Any]) -> None:
+        """Set the scaler, the rows of the fit and their number of features from a file."""
+        self.X_fit_ = tensors["X_fit"]
+        features = self.X_fit_.shape[1]
+        _check_shapes(tensors, {"X_fit": (-1, features), "mean": (features,), "scale": (features,)})
+        self.scaler_ = Scaler(tensors["mean"].astype(np.float64), tensors["scale"].astype(np.float64))
+        if not (self.scaler_.scale > 0).all():
+            raise InvalidFile("the scales of the features must be positive", str(self.scaler_.scale.min()))
+        self.n_features_in_ = features
 
     def _expansion(self, X: Any) -> np.ndarray:
         """K(X, X_fit) dual + target mean, (m, t), in float64."""
@@ -293,8 +300,16 @@ def prediction_blocks(X: np.ndarray, X_fit: np.ndarray) -> Iterator[slice]:
 def kernel_diagonal(kernel: KernelFunction, X: np.ndarray) -> np.ndarray:
     """K(x, x) of the rows X (n, d), (n,)."""
     if isinstance(kernel, Kernel):
-        return np.asarray(kernel.diagonal(X))
+        return np.asarray(kernel.diagonal(kernel_points(X)))
     return np.array([check_gram(kernel, row[None], row[None])[0, 0] for row in X])
+
+
+def _check_shapes(tensors: Tensors, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise InvalidFile where a tensor has another shape; -1 stands for any size."""
+    for name, shape in shapes.items():
+        got = tensors[name].shape
+        if len(got) != len(shape) or any(asked not in (-1, size) for asked, size in zip(shape, got, strict=True)):
+            raise InvalidFile(f"{name} must have shape {shape}", str(got))
 
 
 def _saved_kernel(value: Any) -> Kernel:
@@ -319,7 +334,8 @@ def _read_ridge(ridge: Any) -> float | None:
     return float(ridge)
 
 
-def _choose_kernel(choice: Any, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
+def choose_kernel(choice: Any, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
+    """The kernel that `choice` names, or that is best of those it offers, and the table of the choice."""
     if isinstance(combine, bool) or not isinstance(combine, (int, np.integer)) or combine < 1:
         raise InvalidInput("combine must be a whole number of at least 1", repr(combine))
     if isinstance(choice, str):

@@ -11,6 +11,7 @@ from widenet.estimators._base import KernelEstimator, working_dtype
 from widenet.estimators.calibration import fit_inverse_temperature, probabilities
 from widenet.estimators.leave_one_out import factor_predictions
 from widenet.estimators.model_file import Tensors
+from widenet.estimators.series_rows import cast_rows
 
 _CLASS_TYPES = (bool, int, float, str)
 
@@ -103,7 +104,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         target = target - self.target_mean_
         path, gram = self._choose(rows, target, weight)
         factor = self._factorise(rows, weight, dtype, gram)
-        self.X_fit_ = rows.astype(factor.matrix.numpy().dtype)
+        self.X_fit_ = cast_rows(rows, factor.matrix.numpy().dtype)
         self.solution_ = factor.solve(target)
         self.dual_coef_ = self.solution_.value
         left_out = factor_predictions(factor, self.dual_coef_, target, weight) if path is None else path.predictions
@@ -130,6 +131,10 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         scores = self._expansion(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
+    def _outputs(self) -> int:
+        """Columns of the coefficients."""
+        return len(self.classes_)
+
     def _tensors(self) -> Tensors:
         return {**super()._tensors(), "leave_one_out_scores": self.leave_one_out_scores_}
 
@@ -147,7 +152,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         if dtype.kind not in "biufUO" or not all(type(c) in _CLASS_TYPES for c in values):
             raise InvalidFile("saved classes must be numbers or text", repr(info["classes"])[:80])
         model.classes_ = np.array(values, dtype=dtype)
-        if model.classes_.shape != model.target_mean_.shape:
+        if model.classes_.ndim != 1 or model._outputs() != len(model.target_mean_):
             raise InvalidFile(f"{len(model.target_mean_)} classes must be named", f"shape {model.classes_.shape}")
         model.leave_one_out_scores_ = tensors["leave_one_out_scores"]
         model.inverse_temperature_ = float(info["inverse_temperature"])

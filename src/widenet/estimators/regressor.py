@@ -10,6 +10,7 @@ from widenet.errors import InvalidInput
 from widenet.estimators._base import KernelEstimator, Scaler, power_of_two, working_dtype
 from widenet.estimators.model_file import Tensors
 from widenet.estimators.selection import Problem, check_gram
+from widenet.estimators.series_rows import cast_rows
 from widenet.solvers.base import Solution, Solver
 
 
@@ -119,9 +120,9 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         """Solve, and set `X_fit_` in the precision of the matrix that was solved."""
         if solver is None:
             factor = self._factorise(problem.X, problem.weight, dtype, gram)
-            self.X_fit_ = problem.X.astype(factor.matrix.numpy().dtype)
+            self.X_fit_ = cast_rows(problem.X, factor.matrix.numpy().dtype)
             return factor.solve(problem.target)
-        self.X_fit_ = problem.X.astype(dtype)
+        self.X_fit_ = cast_rows(problem.X, dtype)
         weights = None if (problem.weight == 1).all() else problem.weight
         return solver.solve(check_gram(self.kernel_, self.X_fit_), problem.target, self.ridge_, weights)
 

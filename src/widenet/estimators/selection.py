@@ -11,6 +11,7 @@ import numpy as np
 
 from widenet.errors import InvalidInput
 from widenet.estimators.leave_one_out import LeaveOneOut
+from widenet.estimators.series_rows import kernel_points
 from widenet.kernels import Kernel
 
 KernelFunction = Callable[..., Any]
@@ -127,7 +128,8 @@ def ridge_path(gram: np.ndarray, problem: Problem) -> RidgePath:
 
 def check_gram(kernel: KernelFunction, X: np.ndarray, Y: np.ndarray | None = None) -> np.ndarray:
     """K(X, Y) of a kernel or of any function of two arrays, checked."""
-    gram = np.asarray(kernel(X) if Y is None else kernel(X, Y))
+    points = kernel_points(X)
+    gram = np.asarray(kernel(points) if Y is None else kernel(points, kernel_points(Y)))
     shape = (len(X), len(X if Y is None else Y))
     if gram.shape != shape:
         raise InvalidInput(f"a kernel must return a matrix of shape {shape}", f"shape {gram.shape} from {kernel!r}")
