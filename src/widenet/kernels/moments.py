@@ -10,6 +10,8 @@ from torch import Tensor
 
 # Where 1 - cos is below this, the inner product has lost over three digits of it.
 _NEAR = 1e-3
+# Up to so many channels differences of directions are cheaper than the search for pairs that need them.
+_FEW_CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Moments:
     kinks. The tensors broadcast to the shape of the result: (n, 1) and (1, m) beside (n, m) for all
     pairs, (n,) for aligned ones.
 
+    Points with positions, such as images, come as a list of N pairs of points. Aligned positions p compare
+    x(p) with y(p): all tensors are (N, *p). Crossed ones compare x(p) with y(q): (N, *p, *q), with x as
+    (N, *p, 1, ...) and y as (N, 1, ..., *q). Layers of channels never look at positions.
+
     Attributes:
         x: E[u^2].
         y: E[v^2].
@@ -33,6 +39,10 @@ class Moments:
         gaussian: Whether the units are Gaussian, as the outputs of a layer with weights are.
         depth: Number of sums of branches around this layer.
         drawn: Least such depth at which the weights were drawn of which the units are an odd function; -1 if none.
+        axes: Number of axes of positions.
+        crossed: Whether positions are crossed.
+        tracked: Whether x and y are the second moments, and not mere bounds of them, as after pooling.
+        own: For every pair (x, y) of the list, where in it the pairs (x, x) and (y, y) stand; None if nowhere.
     """
 
     x: Tensor
@@ -45,6 +55,10 @@ class Moments:
     gaussian: bool = False
     depth: int = 0
     drawn: int = -1
+    axes: int = 0
+    crossed: bool = False
+    tracked: bool = True
+    own: tuple[Tensor, Tensor] | None = None
 
     @property
     def centred(self) -> bool:
@@ -146,8 +160,8 @@ def pair_moments(X: Tensor, Y: Tensor, tangent: bool, *, same: bool = False) -> 
         # A matrix product adds in another order on either side of the diagonal.
         itself = torch.eye(len(X), dtype=torch.bool, device=X.device)
         cross = torch.where(itself, size, (cross + cross.T) / 2)
-    apart = _from_directions(2 * (size - cross), X, Y, size, -1.0)
-    together = _from_directions(2 * (size + cross), X, Y, size, 1.0)
+    apart = _from_directions(2 * (size - cross), X[:, None], Y[None], size, -1.0)
+    together = _from_directions(2 * (size + cross), X[:, None], Y[None], size, 1.0)
     moments = Moments(x, y, apart, together, torch.zeros_like(apart) if tangent else None, channels)
     return moments.scaled(1 / channels)
 
@@ -165,19 +179,57 @@ def sphere_moments(theta: Tensor, norm: float, channels: int, tangent: bool) -> 
     return Moments(x, x, apart, together, torch.zeros_like(theta) if tangent else None, channels)
 
 
+def listed_moments(
+    X: Tensor, Y: Tensor, tangent: bool, *, crossed: bool, own: tuple[Tensor, Tensor] | None = None
+) -> Moments:
+    """Moments of a list of pairs of points with positions, as means over channels.
+
+    Args:
+        X: First points of the pairs, (N, *positions, channels).
+        Y: Second points, of the same shape.
+        tangent: Whether the tangent kernel is asked for.
+        crossed: Whether every position of x is compared with every one of y, or else with the same one.
+        own: Where the pairs (x, x) and (y, y) stand in the list, two times (N,), or None.
+    """
+    axes, channels = X.ndim - 2, X.shape[-1]
+    if crossed:
+        ones = (1,) * axes
+        X, Y = X.reshape(*X.shape[:-1], *ones, channels), Y.reshape(len(Y), *ones, *Y.shape[1:])
+    x, y = X.square().sum(-1), Y.square().sum(-1)
+    size = root(x * y)
+    if channels <= _FEW_CHANNELS:
+        units = zip(_directions(X).unbind(-1), _directions(Y).unbind(-1), strict=True)
+        pairs = [((a - b).square(), (a + b).square()) for a, b in units]
+        apart, together = (size * reduce(torch.add, parts) for parts in zip(*pairs, strict=True))
+    else:
+        cross = (X.flatten(1, -2) @ Y.flatten(1, -2).mT).reshape(size.shape) if crossed else (X * Y).sum(-1)
+        apart = _from_directions(2 * (size - cross), X, Y, size, -1.0)
+        together = _from_directions(2 * (size + cross), X, Y, size, 1.0)
+    zero = torch.zeros_like(apart) if tangent else None
+    moments = Moments(x, y, apart, together, zero, channels, axes=axes, crossed=crossed, own=own)
+    return moments.scaled(1 / channels)
+
+
+def _directions(points: Tensor) -> Tensor:
+    norms = root(points.square().sum(-1, keepdim=True))
+    # A zero point has no direction; its size makes what follows 0 whatever stands here.
+    return points / torch.where(norms > 0, norms, 1.0)
+
+
 def _from_directions(values: Tensor, X: Tensor, Y: Tensor, size: Tensor, sign: float) -> Tensor:
-    """Recompute |x||y| |x/|x| + sign y/|y||^2 from the points where the inner product has lost its digits."""
+    """Recompute |x||y| |x/|x| + sign y/|y||^2 from the points where the inner product has lost its digits.
+
+    The points broadcast to the shape of the values, with the channels after it.
+    """
     near = (values.detach() < 2 * _NEAR * size.detach()) | (values.detach() < 0)
-    rows, columns = near.nonzero(as_tuple=True)
-    if len(rows) == 0:
+    where = near.nonzero(as_tuple=True)
+    if len(where[0]) == 0:
         return values
-    norms = [root(points.square().sum(1, keepdim=True)) for points in (X, Y)]
-    # A zero row has no direction; its size makes the value 0 whatever stands here.
-    unit_x, unit_y = (p / torch.where(norm > 0, norm, 1.0) for p, norm in zip((X, Y), norms, strict=True))
+    unit_x, unit_y = (_directions(points).expand(*values.shape, -1) for points in (X, Y))
     # Pairs are gathered a slice at a time: with many near pairs the gathered rows would outgrow the block.
-    step = max(1, 2**20 // X.shape[1])
-    exact = [
-        (unit_x[rows[i : i + step]] + sign * unit_y[columns[i : i + step]]).square().sum(1)
-        for i in range(0, len(rows), step)
-    ]
-    return values.index_put((rows, columns), torch.cat(exact) * size[rows, columns])
+    step = max(1, 2**20 // X.shape[-1])
+    exact = []
+    for start in range(0, len(where[0]), step):
+        part = tuple(index[start : start + step] for index in where)
+        exact.append((unit_x[part] + sign * unit_y[part]).square().sum(-1))
+    return values.index_put(where, torch.cat(exact) * size[where])

@@ -12,6 +12,7 @@ from widenet.errors import InvalidArchitecture
 from widenet.kernels.angle import AngularTerm
 from widenet.kernels.base import Kernel
 from widenet.kernels.readings import Reading, Rows
+from widenet.kernels.spatial import Images, reads_images
 
 
 @lru_cache(maxsize=256)
@@ -26,6 +27,8 @@ def reading_of(architecture: Layer, tangent: bool, input_shape: tuple[int, ...] 
     Raises:
         InvalidArchitecture: If the composition has no kernel, or not for points of that shape.
     """
+    if reads_images(architecture):
+        return Images(architecture, tangent, input_shape)
     return Rows(architecture, tangent, input_shape)
 
 

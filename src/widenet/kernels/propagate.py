@@ -8,6 +8,7 @@ from widenet.architectures import (
     Activation,
     BranchSum,
     Concat,
+    Conv,
     Dense,
     Erf,
     Identity,
@@ -77,19 +78,25 @@ def _(layer: Dense, moments: Moments) -> Moments:
                 "Use fan_in_scaling='inverse' after the first layer",
             )
         gain *= moments.channels
+    return weighted(layer, moments, gain)
+
+
+def weighted(layer: Dense | Conv, moments: Moments, gain: float) -> Moments:
+    """Moments after the weights and biases of a layer; weights multiply the second moments by `gain`."""
     out = moments.scaled(gain)
     bias = layer.bias_std**2
     tangent = out.tangent
     if tangent is not None and layer.trainable:
         tangent = tangent + out.cross + bias
     out = out.with_constant(bias if layer.bias_init == "normal" else 0.0)
-    out = Moments(out.x, out.y, out.apart, out.together, tangent, width=layer.width, gaussian=True)
-    return replace(out, depth=moments.depth, drawn=moments.depth)
+    return replace(out, tangent=tangent, channels=None, width=layer.width, gaussian=True, drawn=moments.depth)
 
 
 @propagate.register
 def _(layer: Activation, moments: Moments) -> Moments:
-    _require_gaussian(layer, moments)
+    if not moments.gaussian:
+        raise _unreadable(layer, "Gaussian units", moments)
+    require_tracked(layer, moments)
     after = dual(layer, moments)
     tangent = None if moments.tangent is None else moments.tangent * after.derivative
     # An odd function of a centred Gaussian keeps mean zero, so sums of such branches still add.
@@ -111,6 +118,7 @@ def _(layer: Activation, moments: Moments) -> Moments:
 def _(layer: LayerNorm, moments: Moments) -> Moments:
     if not moments.centred:
         raise _unreadable(layer, "units of mean zero", moments)
+    require_tracked(layer, moments)
     if not (moments.x.detach() > 0).all() or not (moments.y.detach() > 0).all():
         raise InvalidInput("LayerNorm must read units of positive variance", "a point at which they all are 0")
     size = moments.size
@@ -136,6 +144,7 @@ def _(layer: BranchSum, moments: Moments) -> Moments:
             f"{len(loose)} that do not: {', '.join(loose)}",
             "End them with Dense()",
         )
+    _require_same_positions(branches)
     shapes = {(out.channels, out.width) for out in branches}
     if len(shapes) > 1:
         raise InvalidArchitecture(
@@ -160,6 +169,7 @@ def _(layer: Concat, moments: Moments) -> Moments:
             "a branch that hands on the inputs, whose share of the channels would be 0",
             "Put a Dense() before the Concat",
         )
+    _require_same_positions(branches)
     width = sum(out.width for out in branches)
     return replace(
         add_independent([out.scaled(out.width / width) for out in branches]),
@@ -169,14 +179,28 @@ def _(layer: Concat, moments: Moments) -> Moments:
     )
 
 
-def _require_gaussian(layer: Layer, moments: Moments) -> None:
-    if not moments.gaussian:
-        raise _unreadable(layer, "Gaussian units", moments)
+def require_tracked(layer: Layer, moments: Moments) -> None:
+    """Raise InvalidArchitecture where a layer that needs second moments meets mere bounds of them."""
+    if not moments.tracked:
+        raise InvalidArchitecture(
+            f"{layer!r} must read units whose own second moments are known",
+            "units after pooling, of which only the covariances between the points were tracked",
+            "Give the list of pairs every pair of a point with itself, and `own`",
+        )
+
+
+def _require_same_positions(branches: list[Moments]) -> None:
+    shapes = {(out.axes, out.crossed, out.apart.shape) for out in branches}
+    if len(shapes) > 1:
+        raise InvalidArchitecture(
+            "the branches of a sum or concatenation must have the same positions",
+            " and ".join(str(tuple(out.apart.shape[1:])) for out in branches),
+            "Give them the same strides and padding",
+        )
 
 
 def _unreadable(layer: Layer, needed: str, moments: Moments) -> InvalidArchitecture:
-    return InvalidArchitecture(
-        f"{layer!r} must read {needed}",
-        "the inputs themselves" if moments.channels is not None else "the output of an activation or of a Concat",
-        "Put a Dense() before it",
-    )
+    found = "the output of an activation, of a Concat or of Flatten"
+    if moments.channels is not None:
+        found = "the inputs themselves"
+    return InvalidArchitecture(f"{layer!r} must read {needed}", found, "Put a Dense() before it")
