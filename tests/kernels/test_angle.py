@@ -170,7 +170,7 @@ def test_terms_of_several_degrees_are_added():
 def test_a_sum_of_terms_is_compiled_once():
     # Equal sums of two terms, as two equal kernels give: the second finds the profile of the first.
     first, second = ((AngularTerm(degree, torch.cos), AngularTerm(degree, torch.exp)) for degree in (0, 1))
-    profiles = [angle._compiled(terms, torch.float64).profiles[0] for terms in (first, second)]
+    profiles = [angle.compiled_terms(terms, torch.float64).profiles[0] for terms in (first, second)]
     assert profiles[0] is profiles[1]
 
 

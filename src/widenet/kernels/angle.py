@@ -4,7 +4,8 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -12,31 +13,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from widenet.kernels import _fused
+from widenet.kernels.angular_terms import AngularTerm, CompiledTerms, compiled_terms
 from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners
-from widenet.kernels.profile import SMALLEST_SINE, AngleProfile, RoughFunctionError, angles_of_sines
+from widenet.kernels.profile import SMALLEST_SINE, angles_of_sines
+
+_TRITON = find_spec("triton") is not None  # it comes with torch's CUDA builds for Linux
+if _TRITON:
+    from widenet.kernels import _fused_triton
 
 _TILE = 256
 _PART = 2**14  # near pairs a torch call
 _PAD = 16  # keeps the rows of a tile out of one another's cache sets
 _EXACT_SWITCH = 1e-6  # sine below which even a double-precision product is not exact enough for float32
 _REDO = 32  # a tile with more than one near pair in this many takes its product again in double precision
-
-
-@dataclass(frozen=True)
-class AngularTerm:
-    """One term |x|^degree |y|^degree k(theta) of a kernel, theta being the angle between x and y.
-
-    Attributes:
-        degree: Power of the norms.
-        function: k, from float64 angles in [0, pi] to values; exact near 0 and pi. Pure: its values at the first
-            call are compiled and kept.
-        vanishing: Whether k decays to values that an error relative to its largest one would hide: the Gram matrix
-            is then formed from the points themselves.
-    """
-
-    degree: float
-    function: Callable[[Tensor], Tensor]
-    vanishing: bool = False
 
 
 def common_norm(X: Tensor, Y: Tensor | None) -> float | None:
@@ -80,60 +69,6 @@ def angular_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) ->
 
 
 @dataclass(frozen=True, eq=False)
-class _Compiled:
-    """Terms at one precision: their profiles, and the same as arrays for the loops."""
-
-    degrees: tuple[float, ...]
-    profiles: tuple[AngleProfile, ...]
-    coefficients: np.ndarray
-    maps: np.ndarray
-    roots: np.ndarray
-    at_duplicates: np.ndarray
-    near: float
-    far: float
-
-
-@lru_cache(maxsize=128)
-def _compiled(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> _Compiled | None:
-    """The compiled terms, those of equal degree added; None where a function is too rough to compile."""
-    degrees = tuple(sorted({term.degree for term in terms}))
-    sums = [tuple(term.function for term in terms if term.degree == degree) for degree in degrees]
-    try:
-        profiles = tuple(AngleProfile.compile(_SumFunction(functions), dtype) for functions in sums)
-    except RoughFunctionError:
-        return None
-    kind = np.float32 if dtype == torch.float32 else np.float64
-    longest = max(len(half.coefficients) for profile in profiles for half in profile.halves)
-    coefficients = np.zeros((len(profiles), 2, 4 * -(-(longest - 1) // 4) + 1), kind)
-    maps = np.zeros((len(profiles), 3, 2), kind)
-    for i, profile in enumerate(profiles):
-        for j, half in enumerate(profile.halves):
-            coefficients[i, j, coefficients.shape[2] - len(half.coefficients) :] = half.coefficients
-            maps[i, :, j] = half.end, half.slope, half.pole
-    return _Compiled(
-        degrees,
-        profiles,
-        coefficients,
-        maps,
-        np.array([profile.roots for profile in profiles]),
-        np.array([profile.halves[0].end for profile in profiles]),
-        max(profile.halves[0].switch for profile in profiles),
-        max(profile.halves[1].switch for profile in profiles),
-    )
-
-
-@dataclass(frozen=True)
-class _SumFunction:
-    """The sum of functions of the angle, equal by value so that its compiled profile is found again."""
-
-    functions: tuple[Callable[[Tensor], Tensor], ...]
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        values = [function(theta) for function in self.functions]
-        return values[0] if len(values) == 1 else torch.stack(values).sum(0)
-
-
-@dataclass(frozen=True, eq=False)
 class _Rows:
     """Points with their directions and norms.
 
@@ -165,7 +100,7 @@ class _Rows:
 
 
 def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
-    compiled = _compiled(terms, X.dtype) if X.device.type == "cpu" else None
+    compiled = compiled_terms(terms, X.dtype) if X.device.type == "cpu" else None
     if compiled is None:
         return _plain_gram(terms, X, Y)
     left = _Rows.of(X)
@@ -187,7 +122,7 @@ class _Buffer(threading.local):
 class _Tiles:
     """Fills one tile of the result a call; holds what all tiles share."""
 
-    def __init__(self, compiled: _Compiled, left: _Rows, right: _Rows, result: np.ndarray, symmetric: bool) -> None:
+    def __init__(self, compiled: CompiledTerms, left: _Rows, right: _Rows, result: np.ndarray, symmetric: bool) -> None:
         self.compiled, self.left, self.right, self.result, self.symmetric = compiled, left, right, result, symmetric
         self.weights = left.weights(compiled.degrees), right.weights(compiled.degrees)
         self.buffer = _Buffer()
@@ -256,7 +191,7 @@ class _Part:
 
 
 def _parts(terms: tuple[AngularTerm, ...], dtype: torch.dtype) -> list[_Part]:
-    compiled = _compiled(terms, dtype)
+    compiled = compiled_terms(terms, dtype)
     if compiled is not None:
         pairs = zip(compiled.degrees, compiled.profiles, strict=True)
         return [_Part(degree, profile.of_sines, profile.slope_in_cosines) for degree, profile in pairs]
@@ -276,25 +211,61 @@ def _exact_slopes(function: Callable[[Tensor], Tensor], sigma: Tensor) -> Tensor
 
 
 def _plain_gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor:
-    """The same by torch, on any device, and for functions that do not compile."""
+    """The same on any device, and for functions that do not compile: in double precision by torch, or by Triton."""
     parts = _parts(terms, torch.float64)
+    compiled = compiled_terms(terms, X.dtype)
 
     def cross(X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        if X.device.type == "cuda" and _TRITON and compiled is not None:
+            block = _triton_block(compiled, parts, X, Y, same=same)
+            if block is not None:
+                return block
         sines, x_norms, y_norms = _sines_between(X, Y, same=same)
-        block = torch.zeros_like(sines)
-        for part in parts:
-            block += part.values(sines) * x_norms[:, None] ** part.degree * y_norms**part.degree
-        return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), 0).to(X.dtype)
+        return _of_sines(parts, sines, x_norms[:, None], y_norms).to(X.dtype)
 
     return fill_blocks(cross, X, Y)
 
 
+def _of_sines(parts: list[_Part], sines: Tensor, x_norms: Tensor, y_norms: Tensor) -> Tensor:
+    """Kernel of signed sines and norms that broadcast to them, in double precision; 0 where a norm is 0."""
+    values = torch.zeros_like(sines)
+    for part in parts:
+        values += part.values(sines) * x_norms**part.degree * y_norms**part.degree
+    return values.masked_fill_((x_norms == 0) | (y_norms == 0), 0)
+
+
+def _triton_block(compiled: CompiledTerms, parts: list[_Part], X: Tensor, Y: Tensor, *, same: bool) -> Tensor | None:
+    """A block by the fused pass; None where so many pairs are near that double precision is the cheaper way."""
+    (x_units, x_norms), (y_units, y_norms) = _directions(X), _directions(Y)
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")  # of a product in TF32 nothing would be left near the diagonal
+    try:
+        block = x_units.to(X.dtype) @ y_units.to(X.dtype).T
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    x_weights, y_weights = (
+        torch.stack([norms**degree for degree in compiled.degrees]).to(X.dtype) for norms in (x_norms, y_norms)
+    )
+    first, capacity = (0 if same else None), max(1024, block.numel() // _REDO)
+    close = _fused_triton.evaluate(block, compiled, x_weights, y_weights, first, capacity)
+    if close is None:
+        return None
+    flat = block.view(-1)
+    for chosen in close.split(_PART):
+        a, b = chosen // len(Y), chosen % len(Y)
+        opposite = (x_units[a] * y_units[b]).sum(1) < 0
+        sign = torch.where(opposite, -1.0, 1.0).double()
+        sines = torch.linalg.vector_norm(x_units[a] - sign[:, None] * y_units[b], dim=1) / 2
+        sines = torch.where(opposite, -sines.clamp_min(SMALLEST_SINE), sines)
+        flat[chosen] = _of_sines(parts, sines, x_norms[a], y_norms[b]).to(X.dtype)
+    if same:
+        block.diagonal().copy_(_of_sines(parts, torch.zeros_like(x_norms), x_norms, x_norms))
+    return block.masked_fill_((x_norms == 0)[:, None] | (y_norms == 0), 0)
+
+
 def _sines_between(X: Tensor, Y: Tensor, *, same: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Signed sines of the angles between rows, (n, m), and the norms of the rows, all in double precision."""
-    X, Y = X.double(), Y.double()
-    x_norms, y_norms = (_norms(points) for points in (X, Y))
-    x_units = X / x_norms.where(x_norms > 0, 1.0)[:, None]
-    y_units = Y / y_norms.where(y_norms > 0, 1.0)[:, None]
+    (x_units, x_norms), (y_units, y_norms) = _directions(X), _directions(Y)
     cosines = x_units @ y_units.T
     sines = torch.sqrt((1 - cosines.abs()).clamp_min(0) / 2)
     # Rounding of the product leaves an error of 1e-16 / (4 sine): below 1e-3 the difference itself is used.
@@ -308,9 +279,12 @@ def _sines_between(X: Tensor, Y: Tensor, *, same: bool) -> tuple[Tensor, Tensor,
     return torch.where(cosines < 0, -sines.clamp_min(SMALLEST_SINE), sines), x_norms, y_norms
 
 
-def _norms(points: Tensor) -> Tensor:
-    largest = points.abs().amax(1)
-    return torch.linalg.vector_norm(points / largest.where(largest > 0, 1.0)[:, None], dim=1) * largest
+def _directions(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions and norms of rows in double precision, without overflow; zero rows stay zero."""
+    rows = points.double()
+    largest = rows.abs().amax(1)
+    norms = torch.linalg.vector_norm(rows / largest.where(largest > 0, 1.0)[:, None], dim=1) * largest
+    return rows / norms.where(norms > 0, 1.0)[:, None], norms
 
 
 class _AngularGram(torch.autograd.Function):
