@@ -9,12 +9,17 @@ if TYPE_CHECKING:
         RBF,
         Abs,
         AbsLinear,
+        AvgPool,
         Concat,
+        Conv,
         Cosine,
         Dense,
         Elementwise,
         Erf,
+        Flatten,
         GaussianBump,
+        GlobalAveragePool,
+        GlobalSumPool,
         Identity,
         Layer,
         LayerNorm,
@@ -22,11 +27,15 @@ if TYPE_CHECKING:
         Polynomial,
         ReLU,
         Sine,
+        SumPool,
         ThresholdReLU,
+        convolutional,
         densenet,
         freeze,
         fully_connected,
+        myrtle,
         residual,
+        residual_convolutional,
         sigmoid_like,
         sparse_network,
     )
@@ -89,9 +98,10 @@ __version__ = "0.1.0"
 # and Numba take seconds to load, and `import widenet`, `widenet --help` and a reader of one error need none of them.
 _HOMES = {
     "widenet.architectures": (
-        "GELU RBF Abs AbsLinear Concat Cosine Dense Elementwise Erf GaussianBump Identity Layer LayerNorm "
-        "LeakyReLU Polynomial ReLU Sine ThresholdReLU densenet freeze fully_connected residual sigmoid_like "
-        "sparse_network "
+        "GELU RBF Abs AbsLinear AvgPool Concat Conv Cosine Dense Elementwise Erf Flatten GaussianBump "
+        "GlobalAveragePool GlobalSumPool Identity Layer LayerNorm LeakyReLU Polynomial ReLU Sine SumPool "
+        "ThresholdReLU convolutional densenet freeze fully_connected myrtle residual residual_convolutional "
+        "sigmoid_like sparse_network "
     ),
     "widenet.errors": (
         "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
@@ -130,17 +140,22 @@ __all__ = [
     "AbsLinear",
     "ArcCosine",
     "Auto",
+    "AvgPool",
     "Cholesky",
     "Concat",
+    "Conv",
     "Cosine",
     "Dense",
     "Elementwise",
     "Erf",
     "FingerprintMismatch",
+    "Flatten",
     "GammaExponential",
     "Gaussian",
     "GaussianBump",
     "GaussianProcess",
+    "GlobalAveragePool",
+    "GlobalSumPool",
     "Homogeneous",
     "Identity",
     "InvalidArchitecture",
@@ -165,6 +180,7 @@ __all__ = [
     "Solution",
     "Solver",
     "Spectral",
+    "SumPool",
     "TableEncoder",
     "ThresholdReLU",
     "WidenetError",
@@ -172,6 +188,7 @@ __all__ = [
     "__version__",
     "as_gp_kernel",
     "choose_threshold",
+    "convolutional",
     "densenet",
     "eigen_report",
     "expected_active_fraction",
@@ -180,7 +197,9 @@ __all__ = [
     "kernel_regime",
     "load",
     "match_laplace",
+    "myrtle",
     "residual",
+    "residual_convolutional",
     "sigmoid_like",
     "sparse_network",
     "tangent_deficit",

@@ -51,5 +51,5 @@ def test_a_frozen_repetition_is_unrolled_and_flat():
 
 @pytest.mark.parametrize("first", [-1, 3])
 def test_freezing_more_than_there_is_is_refused(first: int):
-    with pytest.raises(InvalidArchitecture, match=f"the first 0 to 2 Dense layers can be frozen; got {first}"):
+    with pytest.raises(InvalidArchitecture, match=f"the first 0 to 2 layers with weights can be frozen; got {first}"):
         freeze(Dense() >> ReLU() >> Dense(), first)

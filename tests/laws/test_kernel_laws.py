@@ -11,7 +11,18 @@ import torch
 
 import widenet
 from widenet import architectures, kernels
-from widenet.architectures import GELU, Dense, Erf, Identity, ReLU, fully_connected
+from widenet.architectures import (
+    GELU,
+    AvgPool,
+    Conv,
+    Dense,
+    Erf,
+    Flatten,
+    GlobalAveragePool,
+    Identity,
+    ReLU,
+    fully_connected,
+)
 from widenet.errors import InvalidInput
 from widenet.kernels import (
     NNGP,
@@ -39,6 +50,9 @@ REGISTRY: list[Kernel] = [
     NTK(fully_connected(2, bias_std=0.5, scaling="geifman")),
     NTK(RESIDUAL),
     NTK(fully_connected(1, Erf(), bias_std=0.2)),
+    NTK(Conv(2, bias_std=0.2) >> ReLU() >> Conv(2, padding="circular") >> ReLU() >> Flatten() >> Dense(), (2, 2, 1)),
+    NTK(Conv(2, bias_std=0.2) >> ReLU() >> AvgPool((1, 2)) >> Conv(2) >> ReLU() >> GlobalAveragePool(), (2, 2, 1)),
+    NNGP(Conv(3) >> Erf() >> GlobalAveragePool() >> Dense(), (4, 1)),
     NNGP(fully_connected(2)),
     NNGP(fully_connected(2, GELU(), bias_std=0.1)),
     Laplace(1.5),

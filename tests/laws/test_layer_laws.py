@@ -21,23 +21,31 @@ from widenet.architectures import (
     Abs,
     AbsLinear,
     Activation,
+    AvgPool,
     BranchSum,
     Concat,
+    Conv,
     Cosine,
     Dense,
     Elementwise,
     Erf,
+    Flatten,
     GaussianBump,
+    GlobalAveragePool,
+    GlobalSumPool,
     Identity,
     Layer,
     LayerNorm,
     LeakyReLU,
     Polynomial,
+    Pool,
     ReLU,
     Repeat,
     Scale,
     Serial,
     Sine,
+    SpatialLayer,
+    SumPool,
 )
 from widenet.kernels import NNGP, NTK
 from widenet.kernels.duals import Dual, dual
@@ -59,6 +67,14 @@ ACTIVATIONS: dict[type[Activation], Activation] = {
     Polynomial: Polynomial((0.3, -0.5, 0.2, 0.4), "hermite"),
     Elementwise: Elementwise(torch.tanh),
 }
+SPATIAL: dict[type[Layer], Layer] = {
+    Conv: Conv((1, 2), bias_std=0.2),
+    AvgPool: AvgPool((1, 2)),
+    SumPool: SumPool(2, stride=1, padding="same"),
+    Flatten: Flatten(),
+    GlobalAveragePool: GlobalAveragePool(),
+    GlobalSumPool: GlobalSumPool(),
+}
 LAYERS: dict[type[Layer], Layer] = {
     Identity: Identity(),
     Scale: Scale(0.7),
@@ -69,8 +85,9 @@ LAYERS: dict[type[Layer], Layer] = {
     BranchSum: Identity() + (ReLU() >> Dense(1.3)),
     Concat: Concat(Identity(), ReLU() >> Dense(1.3)),
     **ACTIVATIONS,
+    **SPATIAL,
 }
-ABSTRACT = {Layer, Activation}
+ABSTRACT = {Layer, Activation, SpatialLayer, Pool}
 
 # E[u^2], E[v^2], E[u v] at which duals are checked: ordinary, far apart in size, close, nearly opposite, independent.
 TRIPLES = [(1.3, 0.7, 0.4), (2.5, 0.1, -0.3), (1.0, 1.1, 1.04), (0.9, 1.2, -1.03), (0.5, 0.8, 0.0)]
@@ -118,15 +135,18 @@ def test_a_layer_is_a_value(layer: Layer):
         setattr(layer, field, 1.0)
 
 
-def _network(layer: Layer) -> Layer:
-    """A network with the layer in a place where it may stand."""
-    return Dense(1.2, 0.3) >> layer >> Dense(0.9, 0.1)
+def _network(layer: Layer) -> tuple[Layer, tuple[int, ...] | None]:
+    """A network with the layer in a place where it may stand, and how rows of 4 channels become its points."""
+    if isinstance(layer, SpatialLayer):
+        readout = Identity() if isinstance(layer, (Flatten, GlobalAveragePool, GlobalSumPool)) else Flatten()
+        return Conv(1, weight_std=1.2, bias_std=0.3) >> ReLU() >> layer >> readout >> Dense(0.9, 0.1), (2, 2, 1)
+    return Dense(1.2, 0.3) >> layer >> Dense(0.9, 0.1), None
 
 
 @pytest.mark.parametrize("kernel", [NTK, NNGP])
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=_name)
 def test_a_kernel_with_the_layer_is_a_kernel(layer: Layer, kernel):
-    K = kernel(_network(layer))
+    K = kernel(*_network(layer))
     gram = K(X)
     assert gram.dtype == np.float64
     np.testing.assert_array_equal(gram, gram.T)
@@ -143,7 +163,8 @@ def test_a_kernel_with_the_layer_is_a_kernel(layer: Layer, kernel):
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=_name)
 def test_degrees_say_how_the_kernel_scales(layer: Layer):
-    kernel = NTK(Dense(1.2) >> layer >> Dense(0.9))
+    network = _network(layer) if layer in SPATIAL.values() else (Dense(1.2) >> layer >> Dense(0.9), None)
+    kernel = NTK(*network)
     terms = kernel._angular(4, None)
     if terms is None:
         assert not np.allclose(kernel(3 * X), 9 * kernel(X), rtol=1e-3)

@@ -34,6 +34,7 @@ from widenet.architectures.spatial import (
 )
 from widenet.architectures.threshold import ThresholdReLU, sparse_network
 from widenet.architectures.zoo import fully_connected
+from widenet.architectures.zoo_images import convolutional, myrtle, residual_convolutional
 from widenet.architectures.zoo_residual import densenet, residual
 
 __all__ = [
@@ -69,12 +70,15 @@ __all__ = [
     "SumPool",
     "ThresholdReLU",
     "Window",
+    "convolutional",
     "densenet",
     "freeze",
     "fully_connected",
+    "myrtle",
     "positions_after",
     "positions_text",
     "residual",
+    "residual_convolutional",
     "serial",
     "sigmoid_like",
     "sparse_network",

@@ -13,6 +13,7 @@ from widenet.architectures.base import (
     set_finite,
 )
 from widenet.architectures.base import walk as _walk
+from widenet.architectures.spatial import Conv
 from widenet.errors import InvalidArchitecture
 
 
@@ -77,32 +78,32 @@ class LayerNorm(Layer):
 
 
 def freeze(layer: Layer, first: int) -> Layer:
-    """The same architecture with its first Dense layers not trained.
+    """The same architecture with its first layers with weights, Dense or Conv, not trained.
 
-    With all but the last Dense frozen the NTK is the NNGP, plus bias_std^2 if that layer's biases start at
+    With all but the last one frozen the NTK is the NNGP, plus bias_std^2 if that layer's biases start at
     zero. The grid of Arora et al. 2020 (arXiv 1910.01663) runs over depth and number of frozen layers.
 
     Args:
         layer: An architecture.
-        first: How many Dense layers to freeze, counted in the order of application.
+        first: How many layers with weights to freeze, counted in the order of application.
 
     Raises:
-        InvalidArchitecture: If there are fewer Dense layers than that.
+        InvalidArchitecture: If there are fewer of them than that.
 
     Example:
         >>> freeze((Dense() >> LayerNorm()) ** 2, first=1)
         Dense(trainable=False) >> LayerNorm() >> Dense() >> LayerNorm()
     """
-    dense = sum(isinstance(part, Dense) for part in _walk(layer))
-    if not 0 <= first <= dense:
-        raise InvalidArchitecture(f"the first 0 to {dense} Dense layers can be frozen", str(first))
+    weighted = sum(isinstance(part, (Dense, Conv)) for part in _walk(layer))
+    if not 0 <= first <= weighted:
+        raise InvalidArchitecture(f"the first 0 to {weighted} layers with weights can be frozen", str(first))
     return _freeze(layer, first)[0]
 
 
 def _freeze(layer: Layer, count: int) -> tuple[Layer, int]:
     if count == 0:
         return layer, 0
-    if isinstance(layer, Dense):
+    if isinstance(layer, (Dense, Conv)):
         return replace(layer, trainable=False), count - 1
     if isinstance(layer, Repeat):
         return _freeze(Serial((layer.layer,) * layer.times), count)

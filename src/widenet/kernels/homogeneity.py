@@ -15,6 +15,7 @@ from widenet.architectures import (
     Repeat,
     Scale,
     Serial,
+    SpatialLayer,
 )
 
 
@@ -59,6 +60,11 @@ def _(layer: Activation, before: Degrees) -> Degrees | None:
 @degrees.register
 def _(layer: LayerNorm, before: Degrees) -> Degrees | None:
     return Degrees(0, frozenset(power - before.covariance for power in before.tangent))
+
+
+@degrees.register
+def _(layer: SpatialLayer, before: Degrees) -> Degrees | None:
+    return None  # every position has an angle of its own
 
 
 @degrees.register

@@ -51,7 +51,8 @@ def _average_along(moments: Moments, axis: int, window: Window) -> Moments:
     """Moments of sums of independent parts, one for every position w of a window, divided by sqrt(size).
 
     With a_w = sqrt(E u_w^2) and b_w = sqrt(E v_w^2) the parts' means P of a_w^2, Q of b_w^2 and S of a_w b_w, the new
-    2 r (1 -+ cos t) is the mean of the old ones plus 2 (sqrt(P Q) - S), where P Q - S^2 = P mean_w (b_w - a_w S / P)^2.
+    2 r (1 -+ cos t) is the mean of the old ones plus 2 (sqrt(P Q) - S), free of cancellation by
+    P Q - S^2 = P mean_w (b_w - a_w S / P)^2.
     A filter over several axes is one along each in turn: sums of independent parts are associative.
     """
     to_x, to_y = _axes_of(moments, axis)
@@ -59,7 +60,8 @@ def _average_along(moments: Moments, axis: int, window: Window) -> Moments:
     roots = list(zip(map(root, parts_x), map(root, parts_y), strict=True))
     x, y = _mean(parts_x), _mean(parts_y)
     between = _mean([a * b for a, b in roots])
-    slope = between / x.clamp(min=1e-300)
+    # Not by x itself, which is the mean of a_w^2 up to rounding: for equal units the slope is exactly 1, the skew 0.
+    slope = between / _mean([a * a for a, _ in roots]).clamp(min=1e-300)
     spread = _mean([(b - a * slope).square() for a, b in roots])
     skew = 2 * x * spread / (root(x * y) + between).clamp(min=1e-300)
     dims = (to_x, to_y) if moments.crossed else (to_x,)
