@@ -13,7 +13,7 @@ from widenet.experiments.finite_residual import (
     SampledMatrix,
     StoredMatrix,
     VanillaNetwork,
-    tangent_diagonals,
+    draw_ensemble,
     tangent_gram,
 )
 
@@ -105,7 +105,7 @@ def test_a_sampled_matrix_has_the_law_of_a_stored_one():
 @pytest.mark.parametrize("network", [network for network, _ in NETWORKS], ids=repr)
 def test_an_ensemble_has_the_law_of_stored_networks(network):
     nets = 40_000
-    sampled = tangent_diagonals(network, X[0], nets, seed=1)
+    sampled = draw_ensemble(network, X[0], nets, seed=1).tangent
     random = np.random.default_rng(2)
     points = np.broadcast_to(X[0], (nets, 1, 4))
     parts = network.factors(
@@ -122,7 +122,7 @@ def test_an_ensemble_has_the_law_of_stored_networks(network):
 
 def test_a_silent_network_has_no_gradient():
     # With one unit a layer half of the networks fall silent at each ReLU.
-    K = tangent_diagonals(VanillaNetwork(1, 3), X[0], 4000, seed=0)
+    K = draw_ensemble(VanillaNetwork(1, 3), X[0], 4000, seed=0).tangent
     silent = np.mean(K == 0)
     assert abs(silent - 0.875) < 4 * sqrt(0.875 * 0.125 / 4000)
     assert np.all(np.isfinite(K))
@@ -130,26 +130,30 @@ def test_a_silent_network_has_no_gradient():
 
 def test_the_mean_diagonal_of_a_residual_network_is_exact_at_every_width():
     # (|x|^2 / d)(1 + alpha)^L (2 + m L alpha / (1 + alpha)); 3.7125 for two blocks of two matrices and alpha = 0.5.
-    K = tangent_diagonals(ResidualNetwork(3, 2, 0.5, 2), X[0], 100_000, seed=0)
+    K = draw_ensemble(ResidualNetwork(3, 2, 0.5, 2), X[0], 100_000, seed=0).tangent
     assert abs(K.mean() - 3.7125) < 4 * K.std() / sqrt(len(K))
 
 
 @pytest.mark.parametrize(
     ("network", "ratio"),
     [
-        # E|q|^4 / (E|q|^2)^2 of the last layer, exact at every width: (1 + 5/n)^L and the product over blocks.
+        # E|q|^4 / (E|q|^2)^2, exact at every width: (1 + 5/n)^L, and products over blocks and layers.
         (VanillaNetwork(8, 3), (1 + 5 / 8) ** 3),
         (ResidualNetwork(50, 10, 0.1, 2), 1.1240457874),
+        (DenselyConnectedNetwork(40, 5, 1.0), 1.1955231911),
     ],
     ids=repr,
 )
 def test_the_forward_norm_has_its_exact_second_moment(network, ratio):
-    random, nets = np.random.default_rng(5), 20_000
-    points = np.broadcast_to(X[0], (nets, 1, 4))
-    readout = next(network.factors(lambda outputs, _: SampledMatrix(random, outputs), points)).diagonal()[:, 0]
-    mean = readout.mean()
-    spread = (readout**2 - 2 * ratio * mean * readout) / mean**2  # first-order change of the ratio a network
-    assert abs(np.mean(readout**2) / mean**2 - ratio) < 4 * spread.std() / sqrt(nets)
+    norm = draw_ensemble(network, X[0], 20_000, seed=5).norm
+    spread = (norm**2 - 2 * ratio * norm.mean() * norm) / norm.mean() ** 2  # first-order change of the ratio a network
+    assert abs(np.mean(norm**2) / norm.mean() ** 2 - ratio) < 4 * spread.std() / sqrt(len(norm))
+
+
+def test_the_norms_of_all_layers_of_a_densely_connected_network_are_added():
+    # |x|^2 / d times (1 + alpha)(1 + alpha / 2)(1 + alpha / 3): 0.495 * 2 * 1.5 * 4/3 for alpha = 1.
+    norm = draw_ensemble(DenselyConnectedNetwork(6, 3), X[0], 50_000, seed=6).norm
+    assert abs(norm.mean() - 1.98) < 4 * norm.std() / sqrt(len(norm))
 
 
 @pytest.mark.parametrize("make", [lambda: VanillaNetwork(0, 1), lambda: ResidualNetwork(3, 1, -0.1)])
@@ -160,4 +164,4 @@ def test_networks_that_cannot_be_are_refused(make):
 
 def test_an_empty_ensemble_is_refused():
     with pytest.raises(InvalidInput, match="at least one network"):
-        tangent_diagonals(VanillaNetwork(2, 1), X[0], 0, seed=0)
+        draw_ensemble(VanillaNetwork(2, 1), X[0], 0, seed=0)
