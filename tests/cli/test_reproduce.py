@@ -1,7 +1,10 @@
 import json
 
+import pytest
+
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import laplace
+from widenet.experiments import laplace, residual
+from widenet.experiments.outcome import Outcome
 
 
 def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_path, monkeypatch):
@@ -10,7 +13,7 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
     def recorded(output, data=None, settings=None, progress=print):
         asked.update(output=output, data=data)
         progress("part", 0, 1)
-        return laplace.Outcome((), (output / "laplace.md",), "all said")
+        return Outcome((), (output / "laplace.md",), "all said")
 
     monkeypatch.setattr(laplace, "run", recorded)
     arguments = ["reproduce", "laplace", "--output", str(tmp_path), "--data", str(tmp_path / "uci"), "--json"]
@@ -20,6 +23,29 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
     assert document == {"paper": "laplace", "files": [str(tmp_path / "laplace.md")], "message": "all said"}
 
 
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ([], residual.Settings()),
+        (["--nets", "500", "--seed", "3"], residual.Settings(nets=500, seed=3)),
+        (["--quick"], residual.Settings.quick()),
+        (["--quick", "--nets", "200", "--seed", "2"], residual.Settings.quick(nets=200, seed=2)),
+    ],
+)
+def test_the_sizes_of_residual_networks_are_options(capsys, tmp_path, monkeypatch, options, settings):
+    asked = []
+
+    def recorded(output, settings, progress):
+        asked.extend([output, settings])
+        return Outcome((), (output / "residual.md",), "all said")
+
+    monkeypatch.setattr(residual, "run", recorded)
+    assert run(["reproduce", "residual", "--output", str(tmp_path), *options]) == SUCCESS
+    assert asked == [tmp_path, settings]
+    assert "all said" in capsys.readouterr().out
+
+
 def test_other_papers_and_folders_are_refused(assert_refused, tmp_path):
     assert_refused(["reproduce", "gauss"], "gauss")
     assert_refused(["reproduce", "laplace", "--output", str(tmp_path), "--data", str(tmp_path / "absent")], "absent")
+    assert_refused(["reproduce", "residual", "--nets", "5"], "--nets")

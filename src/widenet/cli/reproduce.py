@@ -13,6 +13,10 @@ EXAMPLES = """Examples:
   widenet reproduce laplace
 
   widenet reproduce laplace --data uci/ --output laplace-uci
+
+  widenet reproduce residual --quick
+
+  widenet reproduce residual --nets 50000 --seed 1
 """
 
 papers = typer.Typer(
@@ -22,6 +26,7 @@ papers = typer.Typer(
     rich_markup_mode="rich",
 )
 
+Quick = Annotated[bool, typer.Option("--quick", help="Small sizes: seconds instead of minutes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -38,6 +43,25 @@ def laplace(
     with progress_bar("laplace") as step:
         outcome = laplace.run(output, data, progress=step)
     _tell("laplace", outcome, output, json)
+
+
+@papers.command()
+def residual(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/residual"),
+    nets: Annotated[int | None, typer.Option(min=100, help="Networks of each ensemble (10000, or 1000).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """ResNets and DenseNets: exact kernels, how finite ones fluctuate, gradients as features (arXiv 2001.10460)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import residual
+
+    make = residual.Settings.quick if quick else residual.Settings
+    settings = make(seed=seed) if nets is None else make(nets=nets, seed=seed)
+    with progress_bar("residual") as step:
+        outcome = residual.run(output, settings, step)
+    _tell("residual", outcome, output, json)
 
 
 def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:

@@ -197,7 +197,7 @@ def regression_figure(errors: Sequence[Errors]) -> Figure:
         figure = new_figure(7.0, 3.3)
         panels = figure.subplots(1, 2)
         references = [entry for entry in errors if entry.width is None]
-        for exact, (colour, marker) in zip(references, _LOOKS, strict=True):
+        for exact, (colour, marker) in zip(references, _LOOKS, strict=False):
             name = exact.design.name
             finite = [entry for entry in errors if entry.design is exact.design and entry.width is not None]
             widths = [entry.width for entry in finite]
