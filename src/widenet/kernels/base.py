@@ -70,6 +70,10 @@ class Kernel(ABC):
         """How many numbers the evaluation of one pair of these points holds at a time; blocks are cut by it."""
         return 1
 
+    def _in_range(self) -> "Kernel":
+        """This kernel but for a positive factor of each point, with values that do not overflow: for `Normalized`."""
+        return self
+
     def _gram(self, inputs: Inputs) -> Tensor:
         X, Y = inputs.X, inputs.Y
         self._check_points(X)

@@ -12,6 +12,7 @@ from widenet.errors import InvalidArchitecture
 from widenet.kernels.angle import AngularTerm
 from widenet.kernels.base import Kernel
 from widenet.kernels.readings import Reading, Rows
+from widenet.kernels.recurrent import SequenceReading, reads_sequences
 from widenet.kernels.spatial import Images, reads_images
 
 
@@ -27,6 +28,8 @@ def reading_of(architecture: Layer, tangent: bool, input_shape: tuple[int, ...] 
     Raises:
         InvalidArchitecture: If the composition has no kernel, or not for points of that shape.
     """
+    if reads_sequences(architecture):
+        return SequenceReading(architecture, tangent, input_shape)
     if reads_images(architecture):
         return Images(architecture, tangent, input_shape)
     return Rows(architecture, tangent, input_shape)
@@ -77,8 +80,25 @@ class _NetworkKernel(Kernel):
     def _pair_size(self, X: Tensor) -> int:
         return self._reading.pair_size(X)
 
+    def _in_range(self) -> Kernel:
+        reading = self._reading.in_range
+        return self if reading is self._reading else _InRange(reading)
+
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         return self._reading.angular(fan_in, norm)
+
+
+@dataclass(frozen=True)
+class _InRange(Kernel):
+    """What `Normalized` reads in the place of a kernel that overflows, in double precision for any points."""
+
+    reading: Reading
+
+    def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        return self.reading.cross(X, Y, same=same)
+
+    def _diagonal(self, X: Tensor) -> Tensor:
+        return self.reading.diagonal(X)
 
 
 def _checked_shape(shape: object) -> tuple[int, ...] | None:

@@ -66,6 +66,11 @@ class Reading(ABC):
         """How many numbers the moments of one pair of points hold: blocks of pairs are cut by it."""
         return 1
 
+    @property
+    def in_range(self) -> "Reading":
+        """The same kernel but for a positive factor of each point, with values that do not overflow."""
+        return self
+
     def angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         """Terms in the angle between the points, as `Kernel._angular` has them; None where the kernel is none."""
         return None

@@ -106,7 +106,7 @@ class Normalized(Kernel):
     def _check_points(self, X: Tensor) -> None:
         self.kernel._check_points(X)
         with torch.no_grad():
-            bad = (~(self.kernel._diagonal(X) > 0)).nonzero()[:, 0]
+            bad = (~(self.kernel._in_range()._diagonal(X) > 0)).nonzero()[:, 0]
         if len(bad):
             raise InvalidInput(
                 "Normalized needs K(x, x) > 0 for every point",
@@ -123,8 +123,9 @@ class Normalized(Kernel):
         return (AngularTerm(0, function, any(term.vanishing for term in terms)),)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        roots = self.kernel._diagonal(X).sqrt()[:, None], self.kernel._diagonal(Y).sqrt()
-        block = self.kernel._block(X, Y, same=same) / roots[0] / roots[1]
+        kernel = self.kernel._in_range()
+        roots = kernel._diagonal(X).sqrt()[:, None], kernel._diagonal(Y).sqrt()
+        block = (kernel._block(X, Y, same=same) / roots[0] / roots[1]).to(X.dtype)
         if not same:
             return block
         return torch.where(torch.eye(len(X), dtype=torch.bool, device=X.device), 1.0, block)

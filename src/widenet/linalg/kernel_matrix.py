@@ -65,7 +65,8 @@ class KernelMatrix(BlockMatrix):
             kernel._check_points(points)
         self._between(self.X[:1], None if self.Y is None else self.Y[:1])
         columns = len(self.X if self.Y is None else self.Y)
-        size = _block_size(parse_memory(memory_limit), math.prod(self.X.shape[1:-1]))
+        positions = 1 if kernel._packs else math.prod(self.X.shape[1:-1])  # pairs of sequences are single numbers
+        size = _block_size(parse_memory(memory_limit), positions)
         self.layout = BlockLayout(len(self.X), columns, size, self.Y is None)
 
     def __repr__(self) -> str:
