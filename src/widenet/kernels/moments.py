@@ -43,6 +43,7 @@ class Moments:
         crossed: Whether positions are crossed.
         tracked: Whether x and y are the second moments, and not mere bounds of them, as after pooling.
         own: For every pair (x, y) of the list, where in it the pairs (x, x) and (y, y) stand; None if nowhere.
+        pixel: Whether the one position is that of an image of any size, of which every window holds one position.
     """
 
     x: Tensor
@@ -59,6 +60,7 @@ class Moments:
     crossed: bool = False
     tracked: bool = True
     own: tuple[Tensor, Tensor] | None = None
+    pixel: bool = False
 
     @property
     def centred(self) -> bool:

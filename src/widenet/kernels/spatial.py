@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, reduce
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -13,8 +13,6 @@ from widenet._arrays import row_blocks
 from widenet.architectures import (
     Activation,
     AvgPool,
-    BranchSum,
-    Concat,
     Conv,
     Flatten,
     GlobalAveragePool,
@@ -22,8 +20,6 @@ from widenet.architectures import (
     Layer,
     LayerNorm,
     Pool,
-    Repeat,
-    Serial,
     SpatialLayer,
     SumPool,
     Window,
@@ -42,7 +38,7 @@ _NUMBERS = 2**20  # of one tensor of moments in a chunk, where the whole list is
 
 @propagate.register
 def _(layer: Conv, moments: Moments) -> Moments:
-    for axis, window in enumerate(windows(layer, moments.axes)):
+    for axis, window in enumerate(_windows(layer, moments)):
         moments = _average_along(moments, axis, window)
     return weighted(layer, moments, layer.weight_std**2)
 
@@ -73,6 +69,10 @@ def _average_along(moments: Moments, axis: int, window: Window) -> Moments:
         together=_mean(_parts_of_pairs(moments.together, dims, window)) + skew,
         tangent=None if moments.tangent is None else _mean(_parts_of_pairs(moments.tangent, dims, window)),
     )
+
+
+def _windows(layer: Conv | Pool, moments: Moments) -> tuple[Window, ...]:
+    return (Window(1, 1, "valid"),) * moments.axes if moments.pixel and moments.axes else windows(layer, moments.axes)
 
 
 def _mean(parts: list[Tensor]) -> Tensor:
@@ -122,7 +122,7 @@ def _taken(padded: Tensor, dim: int, window: Window, length: int, start: int) ->
 @propagate.register(AvgPool)
 @propagate.register(SumPool)
 def _(layer: Pool, moments: Moments) -> Moments:
-    along = windows(layer, moments.axes)
+    along = _windows(layer, moments)
     _require_crossed(layer, moments)
     cross, tangent, bounds = moments.cross, moments.tangent, [moments.x, moments.y]
     for axis, window in enumerate(along):
@@ -232,9 +232,9 @@ class Images(Reading):
             )
         if shape is not None:
             positions_after(self.architecture, shape[:-1])
-        # A composition without a kernel is refused here and not at the first Gram matrix: one pixel, windows of 1.
-        pixel = torch.ones(1, 1, 1, 1, dtype=torch.float64)
-        after = propagate(_on_one_position(self.architecture), self._moments(pixel, pixel, _itself(1, pixel)))
+        # A composition without a kernel is refused here and not at the first Gram matrix.
+        pixel, itself = torch.ones(1, 1, 1, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+        after = propagate(self.architecture, replace(self._moments(pixel, pixel, (itself, itself)), pixel=True))
         if after.axes:
             raise InvalidArchitecture(
                 "a network must leave no positions, so that its kernel is one number a pair",
@@ -316,29 +316,6 @@ def _own(pairs: int, to_x: Tensor, to_y: Tensor) -> tuple[Tensor, Tensor]:
     points_x, points_y = int(to_x.max()) + 1, int(to_y.max()) + 1
     behind = torch.arange(pairs, pairs + points_x + points_y, device=to_x.device)
     return torch.cat([pairs + to_x, behind]), torch.cat([pairs + points_x + to_y, behind])
-
-
-def _itself(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    each = torch.arange(count, device=like.device)
-    return each, each
-
-
-@lru_cache(maxsize=256)
-def _on_one_position(layer: Layer) -> Layer:
-    """The same architecture for images of one pixel: every window holds one position."""
-    if isinstance(layer, Conv):
-        return replace(layer, filter_size=1, stride=1, padding="valid")
-    if isinstance(layer, Pool):
-        return replace(layer, window=1, stride=1, padding="valid")
-    if isinstance(layer, Repeat):
-        return Repeat(_on_one_position(layer.layer), layer.times)
-    if isinstance(layer, Serial):
-        return Serial(tuple(map(_on_one_position, layer.layers)))
-    if isinstance(layer, BranchSum):
-        return BranchSum(tuple(map(_on_one_position, layer.branches)))
-    if isinstance(layer, Concat):
-        return Concat(*map(_on_one_position, layer.branches))
-    return layer
 
 
 def reads_images(architecture: Layer) -> bool:
