@@ -10,8 +10,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-# The peers want an environment of their own, CUDA a GPU; the UCI runs need a folder of data and take an hour.
-APART = {"bench_cuda", "bench_peers", "bench_uci", "bench_uci_protocol"}
+# The peers want an environment of their own, CUDA a GPU; the images and the UCI sets need a folder of data.
+APART = {"bench_cuda", "bench_images", "bench_peers", "bench_uci", "bench_uci_protocol"}
 
 
 def machine() -> dict[str, str | int | None]:
