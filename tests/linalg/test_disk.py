@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from widenet.architectures import AvgPool, Conv, Dense, GlobalAveragePool, ReLU
 from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput, MemoryLimitExceeded
-from widenet.kernels import Zonal
+from widenet.kernels import NTK, Zonal
 from widenet.kernels.stationary import Gaussian, Laplace
 from widenet.linalg import KernelMatrix, StoredKernelMatrix
 
@@ -70,20 +71,19 @@ def test_only_the_upper_half_is_written(tmp_path: Path):
 _KILLER = """
 import os, random, signal, sys, time
 import numpy as np
-from widenet.kernels.stationary import Laplace
-from widenet.linalg import KernelMatrix
+from widenet import AvgPool, Conv, Dense, GlobalAveragePool, Laplace, NTK, KernelMatrix, ReLU
 
 def written():
     return sum(len(files) for _, _, files in os.walk(os.path.join(sys.argv[1], "c")))
 
-X = np.random.default_rng(0).normal(size=(800, 3)).astype(np.float32)
-matrix = KernelMatrix(Laplace(2.0), X)
+X = np.random.default_rng(0).normal(size=eval(sys.argv[3])).astype(np.float32)
+matrix, size, more = KernelMatrix(eval(sys.argv[2]), X), int(sys.argv[4]), eval(sys.argv[5])
 chance = random.Random(11)
 for _ in range(10):
-    goal = written() + chance.choice([0, 1, 10, 60])
+    goal = written() + chance.choice(more)
     writer = os.fork()
     if writer == 0:
-        matrix.store(sys.argv[1], block_size=20)
+        matrix.store(sys.argv[1], block_size=size)
         os._exit(0)
     while written() < goal and os.waitid(os.P_PID, writer, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         time.sleep(0.001)
@@ -94,18 +94,34 @@ for _ in range(10):
 """
 
 
-def test_ten_kills_at_random_moments_and_a_resume_end_in_the_same_bytes(tmp_path: Path):
+CONVOLUTIONAL = NTK(Conv(3) >> ReLU() >> AvgPool() >> Conv(2) >> ReLU() >> GlobalAveragePool() >> Dense(), (4, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "shape", "size", "more"),
+    [
+        (KERNEL, (800, 3), 20, [0, 1, 10, 60]),
+        (CONVOLUTIONAL, (60, 4, 4, 1), 4, [0, 1, 5, 12]),
+        (CONVOLUTIONAL, (60, 16), 4, [0, 1, 5, 12]),
+    ],
+    ids=["rows", "images", "flat images"],
+)
+def test_ten_kills_at_random_moments_and_a_resume_end_in_the_same_bytes(tmp_path: Path, kernel, shape, size, more):
     interrupted, whole = tmp_path / "interrupted", tmp_path / "whole"
-    done = subprocess.run([sys.executable, "-c", _KILLER, interrupted], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", _KILLER, interrupted, repr(kernel), repr(shape), str(size), repr(more)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     hits, written = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
     assert hits == ("True",) * 10
-    assert 0 < int(written[-1]) < 40 * 41 // 2, "the last kill must strike in the middle"
+    blocks = -(-shape[0] // size)
+    assert 0 < int(written[-1]) < blocks * (blocks + 1) // 2, "the last kill must strike in the middle"
     assert len(set(written)) >= 4, "and several kills must find work done between them"
-    matrix = KernelMatrix(KERNEL, points(800))
-    matrix.store(whole, block_size=20)
-    matrix.store(interrupted, block_size=20)
+    X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    matrix = KernelMatrix(kernel, X)
+    matrix.store(whole, block_size=size)
+    matrix.store(interrupted, block_size=size)
     assert contents(interrupted) == contents(whole)
-    np.testing.assert_allclose(StoredKernelMatrix(interrupted).dense(), KERNEL(points(800)), rtol=0, atol=1e-6)
+    expected = kernel(X)
+    np.testing.assert_allclose(StoredKernelMatrix(interrupted).dense(), expected, rtol=0, atol=1e-6 * expected.max())
 
 
 def test_blocks_that_hold_are_kept_and_torn_ones_are_written_again(tmp_path: Path):

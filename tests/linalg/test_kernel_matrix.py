@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from widenet.architectures import Conv, Dense, GlobalAveragePool, ReLU
 from widenet.errors import InvalidInput, MemoryLimitExceeded
-from widenet.kernels import Homogeneous
+from widenet.kernels import NTK, Homogeneous
+from widenet.kernels.blocks import working_bytes
 from widenet.kernels.stationary import Laplace
 from widenet.linalg import KernelMatrix
 
@@ -142,6 +144,43 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     grown = int(done.stdout) / 1024
     assert grown < 40, f"{grown} MiB, where the matrix has 137"
+
+
+IMAGES = NTK(Conv(3) >> ReLU() >> GlobalAveragePool() >> Dense(), (6, 6, 2))
+
+
+@pytest.mark.parametrize("shape", [(40, 6, 6, 2), (40, 72)])
+def test_images_in_blocks(shape: tuple[int, ...]):
+    X = np.random.default_rng(0).normal(size=shape)
+    K = KernelMatrix(IMAGES, X, memory_limit=working_bytes(torch.zeros(1, 1), 36**2) + SMALL)
+    assert K.layout.size == 16
+    expected, v = IMAGES(X), np.random.default_rng(1).normal(size=40)
+    np.testing.assert_allclose(K @ v, expected @ v, rtol=1e-12)
+    np.testing.assert_allclose(K.rows([3, 39]), expected[[3, 39]], rtol=1e-13)
+    np.testing.assert_allclose(K.diagonal(), np.diag(expected), rtol=1e-13)
+    between = KernelMatrix(IMAGES, X[:9], X[5:]).diagonal()
+    np.testing.assert_allclose(between, expected[range(9), range(5, 14)], rtol=1e-13)
+    with pytest.raises(MemoryLimitExceeded, match="a block of 16 rows needs"):
+        KernelMatrix(IMAGES, X, memory_limit=working_bytes(torch.zeros(1, 1), 36**2) // 2)
+
+
+def test_images_stay_within_their_memory():
+    script = """
+import resource, numpy as np, torch
+from widenet import *
+torch.set_num_threads(1)
+X = np.random.default_rng(0).normal(size=(12, 12, 12, 2))
+K = NTK(Conv(3) >> Erf() >> GlobalAveragePool() >> Dense())
+KernelMatrix(K, X[:, :3, :3], memory_limit="150 MB") @ np.ones(12)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+KernelMatrix(K, X, memory_limit="150 MB") @ np.ones(12)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    grown = int(done.stdout) / 1024
+    assert grown < 143, (
+        f"{grown} MiB, where four moments of all pairs have {4 * 78 * 144**2 * 8 / 2**20}, and steps more"
+    )
 
 
 def test_repr_names_the_kernel_and_the_shape():

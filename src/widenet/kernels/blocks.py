@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from widenet.kernels import _fused
+from widenet.kernels.progress import counted
 
 _PAIRS = 2**18  # entries of one block: a few temporaries of it fit in the cache of one core
 _DEVICE_PAIRS = 2**24  # on other devices: large enough that launches cost nothing
+_TEMPORARIES = 40  # tensors of the size of a block of moments that layers hold at a time, measured
 
 
 @runtime_checkable
@@ -72,6 +74,20 @@ def _store_transposed(block: Tensor, result: Tensor, row: int, column: int) -> N
         result[row : row + block.shape[1], column : column + block.shape[0]] = block.T
 
 
+def working_bytes(X: Tensor, pair_size: int) -> int:
+    """Memory that the blocks of all threads take while they are computed, where pairs hold more than a number or two.
+
+    Args:
+        X: Points.
+        pair_size: How many numbers the evaluation of one pair holds at a time.
+    """
+    if pair_size == 1:
+        return 0
+    size = _block_size(X, pair_size)
+    pairs = size * (size + 2)  # every point of a block may need its moments with itself
+    return 8 * _TEMPORARIES * pair_size * pairs * (torch.get_num_threads() if X.device.type == "cpu" else 1)
+
+
 def _block_size(X: Tensor, pair_size: int) -> int:
     return max(1, math.isqrt((_PAIRS if X.device.type == "cpu" else _DEVICE_PAIRS) // pair_size))
 
@@ -101,10 +117,18 @@ def run_tiles(work: Callable[[tuple[int, int]], None], tiles: Sequence[tuple[int
 
     An error or Ctrl-C stops the others at their next tile, and is raised when all have stopped.
     """
-    if threads == 1:
-        for tile in tiles:
-            work(tile)
-        return
+    with counted(len(tiles)) as step:
+        if threads == 1:
+            for tile in tiles:
+                work(tile)
+                step()
+        else:
+            _run_in_pool(work, step, tiles, threads)
+
+
+def _run_in_pool(
+    work: Callable[[tuple[int, int]], None], step: Callable[[], None], tiles: Sequence[tuple[int, int]], threads: int
+) -> None:
     queue, turn, stop = iter(tiles), threading.Lock(), threading.Event()
 
     def next_tile() -> tuple[int, int] | None:
@@ -116,6 +140,7 @@ def run_tiles(work: Callable[[tuple[int, int]], None], tiles: Sequence[tuple[int
             with torch.no_grad():
                 while (tile := next_tile()) is not None:
                     work(tile)
+                    step()
         finally:
             stop.set()
 

@@ -1,9 +1,8 @@
 """Images and signals at infinite width: how layers of positions change the moments, and the reading of images."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import torch
 from torch import Tensor
@@ -53,12 +52,12 @@ def _average_along(moments: Moments, axis: int, window: Window) -> Moments:
     """
     to_x, to_y = _axes_of(moments, axis)
     parts_x, parts_y = (_parts(v, dim, window) for v, dim in ((moments.x, to_x), (moments.y, to_y)))
-    roots = list(zip(map(root, parts_x), map(root, parts_y), strict=True))
     x, y = _mean(parts_x), _mean(parts_y)
-    between = _mean([a * b for a, b in roots])
+    a, b = list(map(root, parts_x)), list(map(root, parts_y))
+    between = _mean(p * q for p, q in zip(a, b, strict=True))
     # Not by x itself, which is the mean of a_w^2 up to rounding: for equal units the slope is exactly 1, the skew 0.
-    slope = between / _mean([a * a for a, _ in roots]).clamp(min=1e-300)
-    spread = _mean([(b - a * slope).square() for a, b in roots])
+    slope = between / _mean(p * p for p in a).clamp(min=1e-300)
+    spread = _mean((q - p * slope).square() for p, q in zip(a, b, strict=True))
     skew = 2 * x * spread / (root(x * y) + between).clamp(min=1e-300)
     dims = (to_x, to_y) if moments.crossed else (to_x,)
     return replace(
@@ -75,8 +74,14 @@ def _windows(layer: Conv | Pool, moments: Moments) -> tuple[Window, ...]:
     return (Window(1, 1, "valid"),) * moments.axes if moments.pixel and moments.axes else windows(layer, moments.axes)
 
 
-def _mean(parts: list[Tensor]) -> Tensor:
-    return reduce(torch.add, parts) / len(parts)
+def _mean(parts: Iterable[Tensor]) -> Tensor:
+    """Mean of tensors, each made when it is its turn: a window of them at once would be the most of the memory."""
+    total, count = None, 0
+    for part in parts:
+        total, count = part if total is None else total + part, count + 1
+    if total is None:
+        raise AssertionError("a window without positions")
+    return total / count
 
 
 def _axes_of(moments: Moments, axis: int) -> tuple[int, int]:

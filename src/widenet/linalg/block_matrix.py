@@ -11,6 +11,7 @@ from torch import Tensor
 
 from widenet._arrays import Array, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
+from widenet.kernels.progress import counted
 
 Progress = Callable[[int, int], None]  # told the blocks done and the blocks in all
 
@@ -145,10 +146,12 @@ class BlockMatrix(ABC):
 
     def _blocks(self) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
         total = self.layout.count()
-        for done, (i, j) in enumerate(self.layout.corners()):
-            yield self.layout.slices(i, j), self.block(i, j)
-            if self.progress is not None:
-                self.progress(done + 1, total)
+        with counted(total) as step:
+            for done, (i, j) in enumerate(self.layout.corners()):
+                yield self.layout.slices(i, j), self.block(i, j)
+                step()
+                if self.progress is not None:
+                    self.progress(done + 1, total)
 
     def _right(self, v: Array, length: int) -> Tensor:
         right = v.detach() if isinstance(v, Tensor) else torch.from_numpy(np.array(v))

@@ -18,6 +18,7 @@ from zarr.codecs import Crc32cCodec
 
 from widenet._arrays import Array, format_bytes, parse_memory
 from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput
+from widenet.kernels.progress import counted
 from widenet.linalg.block_matrix import BlockLayout, BlockMatrix, Progress
 
 _FORMAT = 1
@@ -159,13 +160,15 @@ def store_blocks(matrix: BlockMatrix, path: Path, identity: str, *, numpy: bool,
     for leftover in path.glob("c/*/*.partial"):  # of a write that a kill cut short
         leftover.unlink(missing_ok=True)
     total = layout.count()
-    for done, (i, j) in enumerate(layout.corners()):
-        if not _block_path(path, i, j).exists() or _read_block(array, layout, i, j) is None:
-            block = matrix.block(i, j).cpu().numpy()
-            with _write_errors(path):
-                array[layout.slices(i, j)] = block
-        if progress is not None:
-            progress(done + 1, total)
+    with counted(total) as step:
+        for done, (i, j) in enumerate(layout.corners()):
+            if not _block_path(path, i, j).exists() or _read_block(array, layout, i, j) is None:
+                block = matrix.block(i, j).cpu().numpy()
+                with _write_errors(path):
+                    array[layout.slices(i, j)] = block
+            step()
+            if progress is not None:
+                progress(done + 1, total)
 
 
 def _check_values(matrix: BlockMatrix, path: Path, array: Any) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from widenet._arrays import Array, Inputs, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.kernels.base import Kernel
+from widenet.kernels.blocks import working_bytes
 from widenet.linalg.block_matrix import BlockLayout, BlockMatrix, Progress
 from widenet.linalg.disk import StoredKernelMatrix, fingerprint, store_blocks
 
@@ -65,8 +66,7 @@ class KernelMatrix(BlockMatrix):
             kernel._check_points(points)
         self._between(self.X[:1], None if self.Y is None else self.Y[:1])
         columns = len(self.X if self.Y is None else self.Y)
-        positions = 1 if kernel._packs else math.prod(self.X.shape[1:-1])  # pairs of sequences are single numbers
-        size = _block_size(parse_memory(memory_limit), positions)
+        size = _block_size(parse_memory(memory_limit), working_bytes(self.X, kernel._pair_size(self.X)))
         self.layout = BlockLayout(len(self.X), columns, size, self.Y is None)
 
     def __repr__(self) -> str:
@@ -147,12 +147,11 @@ class KernelMatrix(BlockMatrix):
         return parse_memory(self.memory_limit)
 
 
-def _block_size(limit: int, positions: int) -> int:
-    """Rows of a square block whose working memory is within the limit, a multiple of 16."""
-    fits = math.isqrt(limit // (8 * _COPIES)) // positions
-    size = min(_LARGEST_BLOCK, fits) // 16 * 16
+def _block_size(limit: int, work: int) -> int:
+    """Rows of a square block that fits in the limit beside the memory of the work on it, a multiple of 16."""
+    size = min(_LARGEST_BLOCK, math.isqrt(max(limit - work, 0) // (8 * _COPIES))) // 16 * 16
     if size < _SMALLEST_BLOCK:
-        needed = 8 * _COPIES * (_SMALLEST_BLOCK * positions) ** 2
+        needed = 8 * _COPIES * _SMALLEST_BLOCK**2 + work
         raise MemoryLimitExceeded(
             f"a block of {_SMALLEST_BLOCK} rows needs {format_bytes(needed)}", f"a limit of {format_bytes(limit)}"
         )
