@@ -21,12 +21,15 @@ if TYPE_CHECKING:
         GlobalAveragePool,
         GlobalSumPool,
         Identity,
+        LastStep,
         Layer,
         LayerNorm,
         LeakyReLU,
         Polynomial,
+        Recurrent,
         ReLU,
         Sine,
+        StepwiseAverage,
         SumPool,
         ThresholdReLU,
         convolutional,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
         freeze,
         fully_connected,
         myrtle,
+        recurrent,
         residual,
         residual_convolutional,
         sigmoid_like,
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from widenet.estimators.regressor import KernelRegressor
     from widenet.estimators.table_encoder import TableEncoder
     from widenet.kernels.base import Kernel
+    from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
     from widenet.kernels.dot_product import (
         ArcCosine,
@@ -65,6 +70,7 @@ if TYPE_CHECKING:
         NNGP,
         NTK,
     )
+    from widenet.kernels.sequences import Sequences
     from widenet.kernels.stationary import (
         GammaExponential,
         Gaussian,
@@ -99,9 +105,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "widenet.architectures": (
         "GELU RBF Abs AbsLinear AvgPool Concat Conv Cosine Dense Elementwise Erf Flatten GaussianBump "
-        "GlobalAveragePool GlobalSumPool Identity Layer LayerNorm LeakyReLU Polynomial ReLU Sine SumPool "
-        "ThresholdReLU convolutional densenet freeze fully_connected myrtle residual residual_convolutional "
-        "sigmoid_like sparse_network "
+        "GlobalAveragePool GlobalSumPool Identity LastStep Layer LayerNorm LeakyReLU Polynomial ReLU Recurrent "
+        "Sine StepwiseAverage SumPool ThresholdReLU convolutional densenet freeze fully_connected myrtle "
+        "recurrent residual residual_convolutional sigmoid_like sparse_network "
     ),
     "widenet.errors": (
         "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
@@ -114,9 +120,11 @@ _HOMES = {
     "widenet.estimators.regressor": "KernelRegressor",
     "widenet.estimators.table_encoder": "TableEncoder",
     "widenet.kernels.base": "Kernel",
+    "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
     "widenet.kernels.dot_product": "ArcCosine Linear Zonal",
     "widenet.kernels.neural": "NNGP NTK",
+    "widenet.kernels.sequences": "Sequences",
     "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
     "widenet.kernels.wrappers": "Homogeneous Normalized",
     "widenet.linalg.kernel_matrix": "KernelMatrix",
@@ -141,6 +149,7 @@ __all__ = [
     "ArcCosine",
     "Auto",
     "AvgPool",
+    "Bidirectional",
     "Cholesky",
     "Concat",
     "Conv",
@@ -166,6 +175,7 @@ __all__ = [
     "KernelMatrix",
     "KernelRegressor",
     "Laplace",
+    "LastStep",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -176,10 +186,13 @@ __all__ = [
     "NotPositiveDefinite",
     "Polynomial",
     "ReLU",
+    "Recurrent",
+    "Sequences",
     "Sine",
     "Solution",
     "Solver",
     "Spectral",
+    "StepwiseAverage",
     "SumPool",
     "TableEncoder",
     "ThresholdReLU",
@@ -198,6 +211,7 @@ __all__ = [
     "load",
     "match_laplace",
     "myrtle",
+    "recurrent",
     "residual",
     "residual_convolutional",
     "sigmoid_like",

@@ -20,14 +20,20 @@ from widenet.architectures import (
     Flatten,
     GlobalAveragePool,
     Identity,
+    Recurrent,
     ReLU,
+    densenet,
     fully_connected,
+    recurrent,
+    residual,
+    sparse_network,
 )
 from widenet.errors import InvalidInput
 from widenet.kernels import (
     NNGP,
     NTK,
     ArcCosine,
+    Bidirectional,
     GammaExponential,
     Gaussian,
     Homogeneous,
@@ -53,6 +59,15 @@ REGISTRY: list[Kernel] = [
     NTK(Conv(2, bias_std=0.2) >> ReLU() >> Conv(2, padding="circular") >> ReLU() >> Flatten() >> Dense(), (2, 2, 1)),
     NTK(Conv(2, bias_std=0.2) >> ReLU() >> AvgPool((1, 2)) >> Conv(2) >> ReLU() >> GlobalAveragePool(), (2, 2, 1)),
     NNGP(Conv(3) >> Erf() >> GlobalAveragePool() >> Dense(), (4, 1)),
+    NTK(Recurrent(hidden_std=1.4, bias_std=0.1) >> Dense()),
+    NTK(recurrent(1, Recurrent(Erf(), 1.2, bias_std=0.2, initial_std=0.5, initial_state="shared"), readout="mean")),
+    NNGP(recurrent(1, Recurrent(GELU(), 0.9, bias_std=0.2), readout="stepwise"), input_shape=(-1, 1)),
+    Normalized(NTK(recurrent(2, Recurrent(bias_std=0.3), frozen_layers=1))),
+    Bidirectional(NTK(recurrent(1, Recurrent(hidden_std=1.3, bias_std=0.2)))),
+    NTK(residual(3, alpha=(0.5, 0.0, 2.0))),
+    NTK(densenet(3)),
+    NTK(sparse_network(0.8)),
+    NTK(sparse_network(1.1, depth=3, trained="all")),
     NNGP(fully_connected(2)),
     NNGP(fully_connected(2, GELU(), bias_std=0.1)),
     Laplace(1.5),
@@ -156,7 +171,7 @@ def test_matrices_of_several_blocks(kernel):
 
 @every_kernel
 def test_sums_products_and_scalings(kernel):
-    other, base = Laplace(1.1), kernel(X, Y)
+    other, base = Scaled(1.1, kernel) if kernel._packs else Laplace(1.1), kernel(X, Y)
     np.testing.assert_allclose((kernel + other)(X, Y), base + other(X, Y), rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose((kernel * other)(X, Y), base * other(X, Y), rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose((1.75 * kernel)(X, Y), 1.75 * base, rtol=1e-11, atol=1e-12)
@@ -252,5 +267,9 @@ def test_bad_points_are_refused(kernel):
             kernel(bad)
     with pytest.raises(InvalidInput, match="one dtype"):
         kernel(X, Y.astype(np.float32))
+    if kernel._packs:
+        with pytest.raises(InvalidInput, match="channels"):
+            kernel(X, Y[:, :, None].repeat(2, axis=2))
+        return
     with pytest.raises(InvalidInput, match="one shape"):
         kernel(X, Y[:, :3])

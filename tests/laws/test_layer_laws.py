@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
+from scipy.special import ndtr
 from torch import Tensor
 
 import widenet.architectures
@@ -34,24 +35,29 @@ from widenet.architectures import (
     GlobalAveragePool,
     GlobalSumPool,
     Identity,
+    LastStep,
     Layer,
     LayerNorm,
     LeakyReLU,
     Polynomial,
     Pool,
+    Recurrent,
     ReLU,
     Repeat,
     Scale,
     Serial,
     Sine,
     SpatialLayer,
+    StepwiseAverage,
     SumPool,
+    ThresholdReLU,
 )
 from widenet.kernels import NNGP, NTK
 from widenet.kernels.duals import Dual, dual
 from widenet.kernels.homogeneity import degrees
 from widenet.kernels.moments import Moments
 from widenet.kernels.propagate import propagate
+from widenet.kernels.recurrent import SequenceReading
 
 ACTIVATIONS: dict[type[Activation], Activation] = {
     AbsLinear: AbsLinear(0.3, -0.8),
@@ -66,6 +72,7 @@ ACTIVATIONS: dict[type[Activation], Activation] = {
     GaussianBump: GaussianBump(0.9),
     Polynomial: Polynomial((0.3, -0.5, 0.2, 0.4), "hermite"),
     Elementwise: Elementwise(torch.tanh),
+    ThresholdReLU: ThresholdReLU(0.7),
 }
 SPATIAL: dict[type[Layer], Layer] = {
     Conv: Conv((1, 2), bias_std=0.2),
@@ -74,6 +81,11 @@ SPATIAL: dict[type[Layer], Layer] = {
     Flatten: Flatten(),
     GlobalAveragePool: GlobalAveragePool(),
     GlobalSumPool: GlobalSumPool(),
+}
+SEQUENTIAL: dict[type[Layer], Layer] = {
+    Recurrent: Recurrent(Erf(), 1.3, bias_std=0.2, initial_std=0.4, initial_state="shared"),
+    LastStep: LastStep(),
+    StepwiseAverage: StepwiseAverage(),
 }
 LAYERS: dict[type[Layer], Layer] = {
     Identity: Identity(),
@@ -86,6 +98,7 @@ LAYERS: dict[type[Layer], Layer] = {
     Concat: Concat(Identity(), ReLU() >> Dense(1.3)),
     **ACTIVATIONS,
     **SPATIAL,
+    **SEQUENTIAL,
 }
 ABSTRACT = {Layer, Activation, SpatialLayer, Pool}
 
@@ -117,6 +130,9 @@ def test_every_layer_is_in_the_registry_and_public():
 
 @pytest.mark.parametrize("kind", LAYERS, ids=_name)
 def test_every_layer_has_its_readings(kind: type[Layer]):
+    if kind in SEQUENTIAL:
+        assert isinstance(NTK(*_network(SEQUENTIAL[kind]))._reading, SequenceReading)
+        return
     assert propagate.dispatch(kind) is not propagate.dispatch(object)
     assert degrees.dispatch(kind) is not degrees.dispatch(object)
     assert not issubclass(kind, Activation) or dual.dispatch(kind) is not dual.dispatch(object)
@@ -140,6 +156,10 @@ def _network(layer: Layer) -> tuple[Layer, tuple[int, ...] | None]:
     if isinstance(layer, SpatialLayer):
         readout = Identity() if isinstance(layer, (Flatten, GlobalAveragePool, GlobalSumPool)) else Flatten()
         return Conv(1, weight_std=1.2, bias_std=0.3) >> ReLU() >> layer >> readout >> Dense(0.9, 0.1), (2, 2, 1)
+    if isinstance(layer, Recurrent):
+        return layer >> Dense(0.9, 0.1), None
+    if type(layer) in SEQUENTIAL:
+        return Recurrent(hidden_std=1.2, bias_std=0.3) >> layer >> Dense(0.9, 0.1), None
     return Dense(1.2, 0.3) >> layer >> Dense(0.9, 0.1), None
 
 
@@ -163,7 +183,7 @@ def test_a_kernel_with_the_layer_is_a_kernel(layer: Layer, kernel):
 
 @pytest.mark.parametrize("layer", LAYERS.values(), ids=_name)
 def test_degrees_say_how_the_kernel_scales(layer: Layer):
-    network = _network(layer) if layer in SPATIAL.values() else (Dense(1.2) >> layer >> Dense(0.9), None)
+    network = _network(layer) if type(layer) in SPATIAL | SEQUENTIAL else (Dense(1.2) >> layer >> Dense(0.9), None)
     kernel = NTK(*network)
     terms = kernel._angular(4, None)
     if terms is None:
@@ -208,12 +228,29 @@ def _expectations(activation: Activation, x: float, y: float, c: float) -> tuple
         parts = [[quad(integrand, a, b, args=(which,), epsabs=1e-12)[0] for a, b in pairwise(ends)] for which in (0, 1)]
         # The radius contributes E[R^2] = 2 to the value and 1 to the derivative.
         return sum(parts[0]) * 2 / (2 * pi), sum(parts[1]) / (2 * pi)
+    if isinstance(activation, ThresholdReLU):
+        return _over_threshold(activation.threshold, x, y, c)
     z = torch.arange(-10, 10, 0.1, dtype=torch.float64)
     w = torch.exp(-z * z / 2) * 0.1 / sqrt(2 * pi)
     u = sqrt(x) * z[:, None].expand(-1, len(z))
     v = sqrt(y) * (rho * z[:, None] + root * z)
     (fu, du), (fv, dv) = both(u), both(v)
     return float(w @ (fu * fv) @ w), float(w @ (du * dv) @ w)
+
+
+def _over_threshold(b: float, x: float, y: float, c: float) -> tuple[float, float]:
+    """The same for max(z - b, 0): given u, v is Gaussian with mean c u / x, and its part over b is known."""
+    std = sqrt(y - c * c / x)
+
+    def integrand(u: float, which: int) -> float:
+        level = (b - c * u / x) / std
+        tail, density = ndtr(-level), np.exp(-level * level / 2) / sqrt(2 * pi)
+        above = (u - b) * std * (density - level * tail) if which == 0 else tail
+        return above * np.exp(-u * u / (2 * x)) / sqrt(2 * pi * x)
+
+    ends = b, b + 10 * sqrt(x)
+    value, derivative = (quad(integrand, *ends, args=(which,), epsabs=1e-14, limit=200)[0] for which in (0, 1))
+    return value, derivative
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=_name)

@@ -18,6 +18,7 @@ from widenet.architectures.activations import (
 )
 from widenet.architectures.base import BranchSum, Concat, Identity, Layer, Repeat, Scale, Serial, serial, walk
 from widenet.architectures.layers import Dense, LayerNorm, freeze
+from widenet.architectures.recurrent import LastStep, Recurrent, StepwiseAverage
 from widenet.architectures.spatial import (
     AvgPool,
     Conv,
@@ -35,6 +36,7 @@ from widenet.architectures.spatial import (
 from widenet.architectures.threshold import ThresholdReLU, sparse_network
 from widenet.architectures.zoo import fully_connected
 from widenet.architectures.zoo_images import convolutional, myrtle, residual_convolutional
+from widenet.architectures.zoo_recurrent import recurrent
 from widenet.architectures.zoo_residual import densenet, residual
 
 __all__ = [
@@ -56,17 +58,20 @@ __all__ = [
     "GlobalAveragePool",
     "GlobalSumPool",
     "Identity",
+    "LastStep",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Polynomial",
     "Pool",
     "ReLU",
+    "Recurrent",
     "Repeat",
     "Scale",
     "Serial",
     "Sine",
     "SpatialLayer",
+    "StepwiseAverage",
     "SumPool",
     "ThresholdReLU",
     "Window",
@@ -77,6 +82,7 @@ __all__ = [
     "myrtle",
     "positions_after",
     "positions_text",
+    "recurrent",
     "residual",
     "residual_convolutional",
     "serial",

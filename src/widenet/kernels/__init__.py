@@ -1,9 +1,11 @@
 """Kernels: NTK and NNGP of architectures, classical kernels, and their algebra."""
 
 from widenet.kernels.base import Kernel, Product, Scaled, Sum
+from widenet.kernels.bidirectional import Bidirectional
 from widenet.kernels.deficit import tangent_deficit
 from widenet.kernels.dot_product import ArcCosine, Linear, Zonal, ZonalAngle
 from widenet.kernels.neural import NNGP, NTK
+from widenet.kernels.sequences import Sequences
 from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
 from widenet.kernels.threshold import orthant_probability, rectified_product
 from widenet.kernels.wrappers import Homogeneous, Normalized
@@ -12,6 +14,7 @@ __all__ = [
     "NNGP",
     "NTK",
     "ArcCosine",
+    "Bidirectional",
     "GammaExponential",
     "Gaussian",
     "Homogeneous",
@@ -22,6 +25,7 @@ __all__ = [
     "Normalized",
     "Product",
     "Scaled",
+    "Sequences",
     "Sum",
     "Zonal",
     "ZonalAngle",
