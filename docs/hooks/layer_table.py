@@ -1,11 +1,12 @@
 """Fills the place `<!-- layers -->` of a page with the table layer x reading, from the registries themselves."""
 
 from widenet import architectures
-from widenet.architectures import Activation, Layer
+from widenet.architectures import Activation, Layer, Pool, SpatialLayer
 from widenet.kernels.duals import dual
 from widenet.kernels.propagate import propagate
 
 MARK = "<!-- layers -->"
+ABSTRACT = {Layer, Activation, Pool, SpatialLayer}
 
 
 def _subclasses(base: type) -> list[type]:
@@ -15,7 +16,7 @@ def _subclasses(base: type) -> list[type]:
 def table() -> str:
     """One row a public layer: whether it has an infinite-width reading, and where its activation's dual comes from."""
     public = {getattr(architectures, name) for name in architectures.__all__}
-    layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - {Layer, Activation}]
+    layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - ABSTRACT]
     rows = ["| layer | infinite width (NTK, NNGP) | dual of the activation |", "|---|---|---|"]
     for cls in sorted(layers, key=lambda cls: (issubclass(cls, Activation), cls.__name__)):
         reading = "yes" if propagate.dispatch(cls) is not propagate.dispatch(object) else "no"

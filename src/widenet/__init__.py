@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         NNGP,
         NTK,
     )
+    from widenet.kernels.progress import progress
     from widenet.kernels.sequences import Sequences
     from widenet.kernels.stationary import (
         GammaExponential,
@@ -124,6 +125,7 @@ _HOMES = {
     "widenet.kernels.deficit": "tangent_deficit",
     "widenet.kernels.dot_product": "ArcCosine Linear Zonal",
     "widenet.kernels.neural": "NNGP NTK",
+    "widenet.kernels.progress": "progress",
     "widenet.kernels.sequences": "Sequences",
     "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
     "widenet.kernels.wrappers": "Homogeneous Normalized",
@@ -211,6 +213,7 @@ __all__ = [
     "load",
     "match_laplace",
     "myrtle",
+    "progress",
     "recurrent",
     "residual",
     "residual_convolutional",

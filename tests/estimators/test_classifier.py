@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_predict
 
-from widenet.estimators import KernelClassifier
-from widenet.kernels import Laplace
+from widenet.architectures import convolutional
+from widenet.estimators import KernelClassifier, KernelRegressor, load
+from widenet.kernels import NTK, Laplace
 
 X, Y = load_iris(return_X_y=True)
 
@@ -67,3 +68,31 @@ def test_frames_keep_their_names():
 
 def test_the_default_is_right_on_iris():
     assert (cross_val_predict(KernelClassifier(), X, Y, cv=3) == Y).mean() > 0.93
+
+
+def test_rows_of_pixels_are_images_to_a_convolutional_kernel(tmp_path):
+    rows, labels = load_digits(return_X_y=True)
+    rows = rows / 16
+    K = NTK(convolutional(2, "flatten", bias_std=0.1), input_shape=(8, 8, 1))
+    model = KernelClassifier(K, standardize=False).fit(rows[:150], labels[:150])
+    # A dense NTK of depth 2 reaches 0.935 there, the nearest neighbour 0.96.
+    assert model.score(rows[150:350], labels[150:350]) > 0.94
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.kernel_ == K
+    assert np.array_equal(again.predict(rows[150:200]), model.predict(rows[150:200]))
+
+
+def test_a_regression_on_rows_of_pixels_is_that_on_images():
+    rows, target = (part[:90] for part in load_digits(return_X_y=True))
+    images = NTK(convolutional(1))
+
+    def unfolded(X, Y=None):
+        return images(X.reshape(-1, 8, 8, 1), None if Y is None else Y.reshape(-1, 8, 8, 1))
+
+    models = [
+        KernelRegressor(kernel, ridge=0.1, standardize=False).fit(rows[:60], target[:60].astype(float))
+        for kernel in (NTK(convolutional(1), input_shape=(8, 8, 1)), unfolded)
+    ]
+    np.testing.assert_allclose(models[0].predict(rows[60:]), models[1].predict(rows[60:]), rtol=1e-9)
+    assert np.ptp(models[0].predict(rows[60:])) > 1
