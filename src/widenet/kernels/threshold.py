@@ -80,7 +80,7 @@ def _(activation: ThresholdReLU, m: Moments) -> Dual:
         return dual(ReLU(), m)
     h, k = (activation.threshold / root(own).clamp(min=activation.threshold / _SILENT) for own in (m.x, m.y))
     x, y = m.x * rectified_square(h), m.y * rectified_square(k)
-    size = root(x * y) / m.size.clamp(min=1e-300)
+    size = (root(x) * root(y) / m.size.clamp(min=1e-300)).detach()
     probability, product = _Orthant.apply(*torch.broadcast_tensors(h, k, m.angle, size))  # pyright: ignore[reportGeneralTypeIssues]
     distance = (x + y - 2 * m.size * product).clamp(min=0)
     near = (m.apart.detach() < _NEAR * m.size.detach()) & ((m.apart.detach() > 0) | (m.x != m.y).detach())
@@ -162,7 +162,9 @@ def _product(h: Tensor, k: Tensor, theta: Tensor, parts: tuple[Tensor, Tensor, T
     last = torch.sin(theta) * torch.exp(-(h * h + b * b) / 2) / (2 * pi)
     values = (cosine + product) * probability - first - second + last.nan_to_num(0.0)
     lost = (cosine.abs() + product) * probability + first + second > _LOST * torch.maximum(values, size)
-    lost &= torch.where(h > k, b, c) > 0.5
+    # The integrand is smooth beyond w of some rounding for large M only, else well away from 0.
+    low = torch.where(h > k, b, c)
+    lost &= (low > 0.5) | ((low > -1e-9) & (torch.maximum(h, k) > 3))
     if lost.any():
         values[lost] = _integrated_product(h[lost], k[lost], theta[lost])
     return values
@@ -170,7 +172,7 @@ def _product(h: Tensor, k: Tensor, theta: Tensor, parts: tuple[Tensor, Tensor, T
 
 def _integrated_product(h: Tensor, k: Tensor, theta: Tensor) -> Tensor:
     """J = (2/pi) exp(-M^2/2) / (1 + t0^2) int exp(-w^2/2) (t^2 - t0^2) / (1 + t^2)^2 dt from t0 = tan(theta/2) on."""
-    start = torch.tan(theta / 2)
+    start = torch.tan(theta / 2).clamp(min=1e-150)
     skew, mean = (h - k).abs() / 2, (h + k) / 2
     low = mean * start - skew / start
     reach = 76 / (low + (low * low + 76).sqrt())
@@ -200,7 +202,8 @@ def _near_distance(x: Tensor, y: Tensor, h: Tensor, k: Tensor, theta: Tensor) ->
         z = node * span
         total = total + weight * z.square() * _density(least + z)
         t = node * theta
-        w = (most + least) / 2 * torch.tan(t / 2) - (most - least) / 2 / torch.tan(t / 2).clamp(min=1e-300)
+        half = torch.tan(t / 2)
+        w = ((most + least) / 2 * half - (most - least) / 2 / half.clamp(min=1e-150)).clamp(min=-40.0)
         drop = 2 * torch.sin((theta - t) / 2) * torch.sin((theta + t) / 2)  # cos t - cos theta
         turned = turned + weight * torch.exp(-w.square() / 2) * drop
     parallel = parallel + torch.maximum(x, y) * span * total
