@@ -3,7 +3,7 @@ import json
 import pytest
 
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import laplace, residual
+from widenet.experiments import bias_sparsity, laplace, residual
 from widenet.experiments.outcome import Outcome
 
 
@@ -24,23 +24,27 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("options", "settings"),
+    ("paper", "options", "settings"),
     [
-        ([], residual.Settings()),
-        (["--nets", "500", "--seed", "3"], residual.Settings(nets=500, seed=3)),
-        (["--quick"], residual.Settings.quick()),
-        (["--quick", "--nets", "200", "--seed", "2"], residual.Settings.quick(nets=200, seed=2)),
+        ("residual", [], residual.Settings()),
+        ("residual", ["--nets", "500", "--seed", "3"], residual.Settings(nets=500, seed=3)),
+        ("residual", ["--quick"], residual.Settings.quick()),
+        ("residual", ["--quick", "--nets", "200", "--seed", "2"], residual.Settings.quick(nets=200, seed=2)),
+        ("bias-sparsity", [], bias_sparsity.Settings()),
+        ("bias-sparsity", ["--width", "64", "--seed", "3"], bias_sparsity.Settings(width=64, seed=3)),
+        ("bias-sparsity", ["--quick"], bias_sparsity.Settings.quick()),
+        ("bias-sparsity", ["--quick", "--width", "64"], bias_sparsity.Settings.quick(width=64)),
     ],
 )
-def test_the_sizes_of_residual_networks_are_options(capsys, tmp_path, monkeypatch, options, settings):
+def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypatch, paper, options, settings):
     asked = []
 
     def recorded(output, settings, progress):
         asked.extend([output, settings])
-        return Outcome((), (output / "residual.md",), "all said")
+        return Outcome((), (output / "report.md",), "all said")
 
-    monkeypatch.setattr(residual, "run", recorded)
-    assert run(["reproduce", "residual", "--output", str(tmp_path), *options]) == SUCCESS
+    monkeypatch.setattr({"residual": residual, "bias-sparsity": bias_sparsity}[paper], "run", recorded)
+    assert run(["reproduce", paper, "--output", str(tmp_path), *options]) == SUCCESS
     assert asked == [tmp_path, settings]
     assert "all said" in capsys.readouterr().out
 
@@ -49,3 +53,4 @@ def test_other_papers_and_folders_are_refused(assert_refused, tmp_path):
     assert_refused(["reproduce", "gauss"], "gauss")
     assert_refused(["reproduce", "laplace", "--output", str(tmp_path), "--data", str(tmp_path / "absent")], "absent")
     assert_refused(["reproduce", "residual", "--nets", "5"], "--nets")
+    assert_refused(["reproduce", "bias-sparsity", "--width", "7", "--output", str(tmp_path)], "must be even")

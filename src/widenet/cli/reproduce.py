@@ -17,6 +17,8 @@ EXAMPLES = """Examples:
   widenet reproduce residual --quick
 
   widenet reproduce residual --nets 50000 --seed 1
+
+  widenet reproduce bias-sparsity --width 16384
 """
 
 papers = typer.Typer(
@@ -62,6 +64,25 @@ def residual(
     with progress_bar("residual") as step:
         outcome = residual.run(output, settings, step)
     _tell("residual", outcome, output, json)
+
+
+@papers.command(name="bias-sparsity")
+def bias_sparsity(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/bias-sparsity"),
+    width: Annotated[int | None, typer.Option(min=2, help="Hidden units, even (8192, or 2048).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Units below a threshold: sparse training, conditioning, spectra, accuracy (arXiv 2301.00327)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import bias_sparsity
+
+    make = bias_sparsity.Settings.quick if quick else bias_sparsity.Settings
+    settings = make(seed=seed) if width is None else make(width=width, seed=seed)
+    with progress_bar("bias-sparsity") as step:
+        outcome = bias_sparsity.run(output, settings, step)
+    _tell("bias-sparsity", outcome, output, json)
 
 
 def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:
