@@ -100,8 +100,7 @@ class FusedRecurrence:
         values = packed[:, :, :-1].numpy()
         channels = values.shape[2]
         ordered = values if bool((np.diff(order) > 0).all()) else values[order]
-        inputs = np.ascontiguousarray(ordered.transpose(1, 2, 0), dtype=np.float64)
-        inputs /= sqrt(channels)
+        inputs = np.ascontiguousarray(ordered.transpose(1, 2, 0), dtype=np.float64) / sqrt(channels)
         steps, n = len(inputs), len(first)
         extra = len(self.layers) if self.error else 2 + 3 * (len(self.layers) - 1)
         rows, sizes, tangents = np.empty((steps, channels + extra, n)), np.empty((steps, n)), np.empty((steps, n))

@@ -1,6 +1,7 @@
 """The Gram matrix that is never stored unless asked."""
 
 import math
+from copy import copy
 from pathlib import Path
 
 import torch
@@ -135,7 +136,8 @@ class KernelMatrix(BlockMatrix):
         size = self.layout.size if block_size is None else block_size
         if size < 1:
             raise InvalidInput("block_size must be at least 1", repr(block_size))
-        whole = KernelMatrix(self.kernel, self.X, self.Y, memory_limit=self.memory_limit)
+        whole = copy(self)  # a new one would read the points again, which may be packed sequences
+        whole._numpy, whole.progress = False, None
         whole.layout = BlockLayout(*self.shape, size, self.Y is None)
         identity = fingerprint(repr(self.kernel), self.X, self.Y, whole.layout)
         store_blocks(whole, Path(path), identity, numpy=self._numpy, progress=self.progress)
