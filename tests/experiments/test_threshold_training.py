@@ -41,6 +41,8 @@ def test_the_table_holds_the_runs():
         assert entry["done / dense"] == record.run.operations / record.run.dense_operations
         assert entry["active work"] == pytest.approx(sum(record.run.active) / sum(RECORDS[0].run.active))
         assert entry["flipped"] == record.run.flipped
+        pairs = zip(record.run.losses[1:], record.run.losses[:-1], strict=True)
+        assert entry["largest rise"] == pytest.approx(max(after / before for after, before in pairs))
     assert table.rows[0][1] == 0.5
     assert "4,000 hidden units" in table.notes[0]
 
@@ -48,7 +50,9 @@ def test_the_table_holds_the_runs():
 def test_a_run_that_did_not_converge_has_no_steps():
     (record,) = training_records(X, Y, (6.0,), 10, 1e-3, 0)  # none of the ten units is ever active
     assert not record.run.converged
-    assert training_table([record], 10).rows[0][7] is None
+    row = training_table([record], 10).rows[0]
+    assert row[7] is None  # steps
+    assert row[9:11] == (None, None)  # no step to compare, no work to relate to
 
 
 def test_the_figure_has_a_curve_a_threshold():
