@@ -108,9 +108,9 @@ def training_table(records: Sequence[TrainingRecord], width: int) -> ResultTable
             "Q(B): the share that is expected at the start. Flipped: share of all pairs of unit and sample whose "
             "activity at the end differs from that at the start; where it is near the share of active pairs, the "
             "network is not in the kernel regime.",
-            "Largest rise: the largest ratio of a loss to the one before. Above 1, the largest eigenvalue of the finite "
-            "network's kernel has more than doubled in training; with 100 points and B = 2 that happened with 8,192 "
-            "units (seeds 0 to 2), and not with 32,768.",
+            "Largest rise: the largest ratio of a loss to the one before. Above 1, the largest eigenvalue of the "
+            "finite network's kernel has more than doubled in training; with 100 points and B = 2 that happened with "
+            "8,192 units (seeds 0 to 2), and not with 32,768.",
             f"Active work: sum over the steps of the active share, relative to B = {records[0].threshold:g}. Done / "
             "dense: multiplications of this trainer over those of one that computes every unit for every sample; what "
             "exceeds the active share is finding out which pairs became active.",
