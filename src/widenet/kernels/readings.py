@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -96,7 +97,13 @@ class Rows(Reading):
                 "Put Flatten() before the first layer, or use Conv or Recurrent layers",
             )
         # A composition without a kernel is refused here and not at the first Gram matrix.
-        self._read(aligned_moments(torch.ones(1, 1, dtype=torch.float64), self.tangent))
+        size = float(self._read(aligned_moments(torch.ones(1, 1, dtype=torch.float64), self.tangent)))
+        if not isfinite(size):
+            raise InvalidArchitecture(
+                "a kernel must be finite at a point of norm 1",
+                f"{size:g}, beyond double precision",
+                "Use a smaller weight_std, or a smaller branch scale such as alpha='1/L' of residual",
+            )
 
     def check(self, X: Tensor) -> None:
         """Raise InvalidInput unless the points are rows, of the length that `input_shape` says."""
