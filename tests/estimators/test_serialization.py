@@ -36,7 +36,10 @@ VALUES = [
     layers.Dense() >> layers.Elementwise(torch.tanh) >> (2.0 * layers.Dense()),
     layers.LeakyReLU(0.2) >> layers.Abs() >> layers.AbsLinear(0.3, 0.4),
     layers.GELU() >> layers.Erf() >> layers.Sine() >> layers.Cosine() >> layers.RBF() >> layers.GaussianBump(),
-    layers.Polynomial((1.0, 0.5)),
+    layers.Polynomial((1.0, 0.5)) >> layers.ThresholdReLU(0.5),
+    layers.Conv((3, 5), 2, "valid") >> layers.AvgPool() >> layers.SumPool(3, 1) >> layers.Flatten(),
+    layers.GlobalAveragePool() + layers.GlobalSumPool(),
+    NTK(layers.convolutional(2), input_shape=(8, 8, 1)),
     NTK(layers.fully_connected(3)),
     0.5 * NNGP(layers.fully_connected(1)) + Laplace(2.0) * Gaussian(0.1),
     Homogeneous(GammaExponential(2.0, 0.5)),
@@ -56,6 +59,15 @@ def test_a_value_comes_back_equal(value):
     assert repr(again) == repr(value)
 
 
+def test_a_file_of_an_older_version_lacks_options_that_came_later():
+    saved = to_json(NTK(layers.Dense()))
+    del saved["arguments"]["input_shape"]
+    assert from_json(saved) == NTK(layers.Dense())
+    del saved["arguments"]["architecture"]
+    with pytest.raises(InvalidFile, match="NTK must have its own arguments"):
+        from_json(saved)
+
+
 def names_in(value):
     if isinstance(value, dict):
         yield from [value["class"]] if "class" in value else []
@@ -73,7 +85,7 @@ def test_every_public_kernel_and_layer_is_covered():
         for name in module.__all__
         if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), base)
     }
-    abstract = {"Kernel", "Layer", "Activation", "ZonalAngle"}
+    abstract = {"Kernel", "Layer", "Activation", "Pool", "SpatialLayer", "ZonalAngle"}
     assert public - abstract <= set(REGISTRY)
     covered = set(names_in([to_json(value) for value in VALUES]))
     assert set(REGISTRY) == covered
