@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import typer.core
 
 from widenet.cli.main import commands
 
@@ -40,8 +41,11 @@ def test_a_command_of_a_page_exists(page: str, program: str, line: str):
     if program == "make":
         assert words[0].rstrip(":") in re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return
-    group = typer.main.get_command(commands)
-    command = group if not words or words[0].startswith("-") else group.commands[words[0]]  # pyright: ignore[reportAttributeAccessIssue]
+    command = typer.main.get_command(commands)
+    for word in words:
+        if word.startswith("-") or not isinstance(command, typer.core.TyperGroup):
+            break
+        command = command.commands[word]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     assert {word for word in words if word.startswith("--")} <= known
 
