@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from widenet.kernels import blocks
-from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners
+from widenet.kernels.blocks import fill_blocks, new_matrix, run_tiles, tile_corners, working_bytes
 
 
 def cross(X, Y, *, same):
@@ -60,6 +60,17 @@ def test_large_pairs_make_blocks_smaller(monkeypatch):
 
     fill_blocks(spy, torch.zeros(7, 5, 2, 3), None, pair_size=100)
     assert sizes == {2, 1}
+
+
+def test_the_memory_of_work_on_large_pairs_is_counted(threads):
+    X = torch.zeros(9, 4, 4, 1)
+    assert working_bytes(X, 1) == 0
+    threads(1)
+    # 2^18 numbers are 16 x 16 pairs of 1024; one pair larger than that stands alone, with two more of its points.
+    assert working_bytes(X, 2**10) == 40 * 8 * 2**10 * 16 * 18
+    assert working_bytes(X, 2**20) == 40 * 8 * 2**20 * 3
+    threads(3)
+    assert working_bytes(X, 2**20) == 3 * 40 * 8 * 2**20 * 3
 
 
 def test_results_do_not_depend_on_threads(monkeypatch, threads):

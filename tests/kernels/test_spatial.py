@@ -215,6 +215,13 @@ def test_untracked_moments_after_pooling_are_refused():
         propagate(GlobalSumPool(), listed_moments(x, x, True, crossed=False))
 
 
+def test_branches_whose_positions_differ_are_refused():
+    x = torch.from_numpy(IMAGES)
+    for branches in (Conv() + Conv(stride=2), Conv() >> Concat(Conv(), Conv(stride=2)), Conv() + (Conv() >> FLAT)):
+        with pytest.raises(InvalidArchitecture, match="must have the same positions"):
+            propagate(branches, listed_moments(x, x, True, crossed=False))
+
+
 # Bad networks and bad points.
 
 

@@ -132,7 +132,7 @@ class NNGP(_NetworkKernel):
         One product of the points, and a nanosecond an entry and core for any depth where the kernel is a function
         of the angle: positively homogeneous activations without biases that start random, or points of one norm.
         Else a few nanoseconds a layer for chains of Dense layers and such activations; tens to hundreds of them
-        for other layers, all in double precision.
+        for other layers, all in double precision. For images of P positions that many times P, or P^2 with pooling.
 
     References: Lee et al. 2018, arXiv 1711.00165; Matthews et al. 2018, arXiv 1804.11271.
 
