@@ -130,7 +130,7 @@ def eigen_report(X: Array, y: Array, kernel: Kernel | float) -> EigenReport:
     Example:
         >>> report = eigen_report([[1.0, 0.0], [0.6, 0.8]], [1.0, -1.0], 1.0)
         >>> round(report.condition_number, 3), round(report.step_size, 3)
-        (2.002, 2.363)
+        (2.153, 2.308)
     """
     inputs = read_inputs(X)
     points = inputs.X.detach().cpu().double()
