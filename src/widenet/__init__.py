@@ -56,8 +56,14 @@ if TYPE_CHECKING:
     from widenet.estimators.gaussian_process import GaussianProcess
     from widenet.estimators.gp_kernel import as_gp_kernel
     from widenet.estimators.persistence import load
+    from widenet.estimators.recurrent_grid import RecurrentGrid
     from widenet.estimators.regressor import KernelRegressor
+    from widenet.estimators.support_vectors import SupportVectorMachine
     from widenet.estimators.table_encoder import TableEncoder
+    from widenet.estimators.time_series import (
+        RecurrentKernelClassifier,
+        RecurrentKernelRegressor,
+    )
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
@@ -118,8 +124,11 @@ _HOMES = {
     "widenet.estimators.gaussian_process": "GaussianProcess",
     "widenet.estimators.gp_kernel": "as_gp_kernel",
     "widenet.estimators.persistence": "load",
+    "widenet.estimators.recurrent_grid": "RecurrentGrid",
     "widenet.estimators.regressor": "KernelRegressor",
+    "widenet.estimators.support_vectors": "SupportVectorMachine",
     "widenet.estimators.table_encoder": "TableEncoder",
+    "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -189,6 +198,9 @@ __all__ = [
     "Polynomial",
     "ReLU",
     "Recurrent",
+    "RecurrentGrid",
+    "RecurrentKernelClassifier",
+    "RecurrentKernelRegressor",
     "Sequences",
     "Sine",
     "Solution",
@@ -196,6 +208,7 @@ __all__ = [
     "Spectral",
     "StepwiseAverage",
     "SumPool",
+    "SupportVectorMachine",
     "TableEncoder",
     "ThresholdReLU",
     "WidenetError",

@@ -10,11 +10,13 @@ import widenet.architectures as layers
 from widenet import kernels
 from widenet.architectures import Layer
 from widenet.errors import InvalidFile, InvalidInput
+from widenet.estimators import SupportVectorMachine
 from widenet.estimators.serialization import FUNCTIONS, REGISTRY, from_json, to_json
 from widenet.kernels import (
     NNGP,
     NTK,
     ArcCosine,
+    Bidirectional,
     GammaExponential,
     Gaussian,
     Homogeneous,
@@ -40,6 +42,9 @@ VALUES = [
     layers.Conv((3, 5), 2, "valid") >> layers.AvgPool() >> layers.SumPool(3, 1) >> layers.Flatten(),
     layers.GlobalAveragePool() + layers.GlobalSumPool(),
     NTK(layers.convolutional(2), input_shape=(8, 8, 1)),
+    NTK(layers.recurrent(2, layers.Recurrent(layers.Erf(), 1.2, initial_state="shared"), readout="stepwise")),
+    Bidirectional(NTK(layers.Recurrent() >> layers.LastStep() >> layers.Dense(), input_shape=(-1, 2))),
+    SupportVectorMachine(C=(1.0, 10.0), folds=5),
     NTK(layers.fully_connected(3)),
     0.5 * NNGP(layers.fully_connected(1)) + Laplace(2.0) * Gaussian(0.1),
     Homogeneous(GammaExponential(2.0, 0.5)),

@@ -8,9 +8,17 @@ from widenet.estimators.classifier import KernelClassifier
 from widenet.estimators.gaussian_process import GaussianProcess
 from widenet.estimators.model_file import read_model
 from widenet.estimators.regressor import KernelRegressor
+from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
 
 ESTIMATORS: dict[str, type[KernelEstimator]] = {
-    cls.__name__: cls for cls in (GaussianProcess, KernelClassifier, KernelRegressor)
+    cls.__name__: cls
+    for cls in (
+        GaussianProcess,
+        KernelClassifier,
+        KernelRegressor,
+        RecurrentKernelClassifier,
+        RecurrentKernelRegressor,
+    )
 }
 
 

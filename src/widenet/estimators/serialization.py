@@ -10,6 +10,7 @@ import torch
 from widenet import architectures as layers
 from widenet import kernels, solvers
 from widenet.errors import InvalidFile, InvalidInput, WidenetError
+from widenet.estimators.support_vectors import SupportVectorMachine
 
 _CLASSES = (
     layers.Abs,
@@ -38,7 +39,12 @@ _CLASSES = (
     layers.Serial,
     layers.Sine,
     layers.SumPool,
+    layers.ThresholdReLU,
+    layers.LastStep,
+    layers.Recurrent,
+    layers.StepwiseAverage,
     kernels.ArcCosine,
+    kernels.Bidirectional,
     kernels.GammaExponential,
     kernels.Gaussian,
     kernels.Homogeneous,
@@ -52,6 +58,7 @@ _CLASSES = (
     kernels.Scaled,
     kernels.Sum,
     kernels.Zonal,
+    SupportVectorMachine,
     solvers.Auto,
     solvers.Cholesky,
     solvers.Spectral,
