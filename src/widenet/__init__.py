@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ThresholdReLU,
         convolutional,
         densenet,
+        densenet_convolutional,
         freeze,
         fully_connected,
         myrtle,
@@ -112,9 +113,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "widenet.architectures": (
         "GELU RBF Abs AbsLinear AvgPool Concat Conv Cosine Dense Elementwise Erf Flatten GaussianBump "
-        "GlobalAveragePool GlobalSumPool Identity LastStep Layer LayerNorm LeakyReLU Polynomial ReLU Recurrent "
-        "Sine StepwiseAverage SumPool ThresholdReLU convolutional densenet freeze fully_connected myrtle "
-        "recurrent residual residual_convolutional sigmoid_like sparse_network "
+        "GlobalAveragePool GlobalSumPool Identity LastStep Layer LayerNorm LeakyReLU Polynomial ReLU "
+        "Recurrent Sine StepwiseAverage SumPool ThresholdReLU convolutional densenet densenet_convolutional "
+        "freeze fully_connected myrtle recurrent residual residual_convolutional sigmoid_like sparse_network "
     ),
     "widenet.errors": (
         "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
@@ -218,6 +219,7 @@ __all__ = [
     "choose_threshold",
     "convolutional",
     "densenet",
+    "densenet_convolutional",
     "eigen_report",
     "expected_active_fraction",
     "freeze",

@@ -6,6 +6,7 @@ import pytest
 
 from widenet.architectures import (
     AvgPool,
+    Concat,
     Conv,
     Dense,
     Erf,
@@ -15,6 +16,7 @@ from widenet.architectures import (
     ReLU,
     Scale,
     convolutional,
+    densenet_convolutional,
     myrtle,
     positions_after,
     residual_convolutional,
@@ -42,6 +44,13 @@ def test_residual_networks():
     assert residual_convolutional(4, "flatten", alpha=0.25, bias_std=0.2) == expected
 
 
+def test_densely_connected_networks():
+    unit, first = Conv(5, weight_std=HE) >> ReLU(), Conv(5) >> ReLU()
+    last = GlobalAveragePool() >> Dense(HE)
+    assert densenet_convolutional(1, filter_size=5) == first >> unit >> last
+    assert densenet_convolutional(3, filter_size=5) == first >> Concat(Identity(), unit) ** 2 >> unit >> last
+
+
 @pytest.mark.parametrize(("depth", "stages"), [(5, "CCpCpC"), (7, "CCpCCpCC"), (10, "CCCpCCCpCCC")])
 def test_myrtle_networks(depth: int, stages: str):
     layers = list(walk(myrtle(depth)))
@@ -64,6 +73,7 @@ def test_myrtle_networks(depth: int, stages: str):
     [
         (lambda: convolutional(0), "depth must be a whole number, 1 or more; got 0"),
         (lambda: residual_convolutional(0), "blocks must be a whole number, 1 or more"),
+        (lambda: densenet_convolutional(0), "layers must be a whole number, 1 or more"),
         (lambda: residual_convolutional(2, alpha=-1.0), "alpha must be a finite number of at least 0"),
     ],
 )

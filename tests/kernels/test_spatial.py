@@ -25,6 +25,8 @@ from widenet.architectures import (
     Pool,
     ReLU,
     SumPool,
+    densenet,
+    densenet_convolutional,
     myrtle,
     residual_convolutional,
     walk,
@@ -119,6 +121,12 @@ def test_one_pixel_and_filters_of_one_are_the_dense_network():
     for readout in (FLAT, GlobalAveragePool()):
         found = NTK(pixels >> readout >> LAST)(X[:, None, None])
         np.testing.assert_allclose(found, NTK(network >> LAST)(X), rtol=1e-13)
+
+
+def test_one_pixel_of_a_densely_connected_network_is_the_dense_one():
+    X = RNG.normal(size=(4, 3))
+    found = NTK(densenet_convolutional(3, filter_size=1))(X[:, None, None])
+    np.testing.assert_allclose(found, NTK(densenet(3))(X), rtol=1e-12)
 
 
 @pytest.mark.parametrize("distance", [1e-4, 1e-9])

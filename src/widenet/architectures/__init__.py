@@ -35,7 +35,7 @@ from widenet.architectures.spatial import (
 )
 from widenet.architectures.threshold import ThresholdReLU, sparse_network
 from widenet.architectures.zoo import fully_connected
-from widenet.architectures.zoo_images import convolutional, myrtle, residual_convolutional
+from widenet.architectures.zoo_images import convolutional, densenet_convolutional, myrtle, residual_convolutional
 from widenet.architectures.zoo_recurrent import recurrent
 from widenet.architectures.zoo_residual import densenet, residual
 
@@ -77,6 +77,7 @@ __all__ = [
     "Window",
     "convolutional",
     "densenet",
+    "densenet_convolutional",
     "freeze",
     "fully_connected",
     "myrtle",

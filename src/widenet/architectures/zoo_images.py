@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import Literal
 
 from widenet.architectures.activations import Activation, ReLU
-from widenet.architectures.base import Identity, Layer, require_finite
+from widenet.architectures.base import Concat, Identity, Layer, require_finite
 from widenet.architectures.layers import Dense
 from widenet.architectures.spatial import AvgPool, Conv, Flatten, GlobalAveragePool, Padding
 from widenet.errors import InvalidArchitecture
@@ -84,6 +84,36 @@ def residual_convolutional(
     body = (Identity() + scale * unit**2) ** blocks
     last = Dense(sqrt(2.0), bias_std)
     return Conv(filter_size, bias_std=bias_std) >> body >> ReLU() >> _readout(readout) >> last
+
+
+def densenet_convolutional(
+    layers: int, readout: Readout = "average", filter_size: int = 3, bias_std: float = 0.0
+) -> Layer:
+    """Densely connected convolutional network: every Conv reads the activations of all before it, then a readout.
+
+    After the first Conv on the inputs come L more, whose channels are the mean over what they read, so that the
+    variance is kept; weights have the standard deviation sqrt(2) after an activation.
+
+    Args:
+        layers: Number L of convolutions after the one on the inputs, at least 1.
+        readout: "average" or "flatten", as for `convolutional`.
+        filter_size: Positions of the filters along every axis.
+        bias_std: Factor of the biases of every layer; 0 means none.
+
+    Raises:
+        InvalidArchitecture: On fewer than 1 layer or an unknown readout.
+
+    References: the convolutional form of `densenet`, Littwin, Galanti and Wolf 2020, arXiv 2001.10460.
+
+    Example:
+        >>> densenet_convolutional(2, "flatten").layers[2]
+        Concat(Identity(), Conv(weight_std=1.4142135623730951) >> ReLU())
+    """
+    _require_count("layers", layers)
+    layer = Conv(filter_size, weight_std=sqrt(2.0), bias_std=bias_std) >> ReLU()
+    body = Concat(Identity(), layer) ** (layers - 1) >> layer if layers > 1 else layer
+    first = Conv(filter_size, bias_std=bias_std) >> ReLU()
+    return first >> body >> _readout(readout) >> Dense(sqrt(2.0), bias_std)
 
 
 def myrtle(depth: Literal[5, 7, 10], weight_std: float = sqrt(2.0), bias_std: float = 0.0) -> Layer:
