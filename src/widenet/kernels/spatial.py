@@ -272,7 +272,11 @@ class Images(Reading):
         return positions**2 if needs_crossed(self.architecture) else positions
 
     def cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        """Kernel of all pairs of points, in float64; with gradients by chunks that are computed again backwards."""
+        """Kernel of all pairs of points, in float64."""
+        return self.all_pairs(X, Y, same=same)
+
+    def all_pairs(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
+        """The same layer by layer in torch; with gradients by chunks that are computed again backwards."""
         X, Y = self._images(X).double(), self._images(Y).double()
         n, m = len(X), len(Y)
         if same:
