@@ -42,7 +42,8 @@ def orthant_probability(h: Tensor, k: Tensor, theta: Tensor) -> Tensor:
     Returns:
         The probabilities; differentiable.
 
-    Cost: Two of Owen's T functions a pair, or two sums of 40 exponentials where those would cancel.
+    Cost: Two of Owen's T functions a pair, or two sums of 28 exponentials where those would cancel; half of it where
+        all thresholds are equal.
     """
     return _Orthant.apply(h, k, theta, torch.zeros_like(h))[0]  # pyright: ignore[reportGeneralTypeIssues]
 
@@ -79,7 +80,7 @@ def _(activation: ThresholdReLU, m: Moments) -> Dual:
     if activation.threshold == 0:
         return dual(ReLU(), m)
     h, k = (activation.threshold / root(own).clamp(min=activation.threshold / _SILENT) for own in (m.x, m.y))
-    x, y = m.x * rectified_square(h), m.y * rectified_square(k)
+    x, y = m.x * _square_of_all(h), m.y * _square_of_all(k)
     size = (root(x) * root(y) / m.size.clamp(min=1e-300)).detach()
     probability, product = _Orthant.apply(*torch.broadcast_tensors(h, k, m.angle, size))  # pyright: ignore[reportGeneralTypeIssues]
     distance = (x + y - 2 * m.size * product).clamp(min=0)
@@ -93,13 +94,20 @@ def _(activation: ThresholdReLU, m: Moments) -> Dual:
     return Dual(x, y, apart, (4 * after.size - apart).clamp(min=0), probability)
 
 
+def _square_of_all(h: Tensor) -> Tensor:
+    if not h.requires_grad and (h == h.reshape(-1)[0]).all():
+        return rectified_square(h.reshape(-1)[:1]).expand_as(h)  # points of one norm: one value serves all
+    return rectified_square(h)
+
+
 class _Orthant(torch.autograd.Function):
     """P and J; J to relative precision, or to that of a given size where it is smaller than it."""
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, k: Tensor, theta: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         b, c = _distances(h, k, theta)
-        probability = _wedge(h, b) + _wedge(k, c)
+        first = _wedge(h, b)
+        probability = first + (first if torch.equal(h, k) and torch.equal(b, c) else _wedge(k, c))
         ctx.save_for_backward(h, k, theta, b, c, probability)
         return probability, _product(h, k, theta, (b, c, probability), size)
 
@@ -213,13 +221,13 @@ def _near_distance(x: Tensor, y: Tensor, h: Tensor, k: Tensor, theta: Tensor) ->
 
 
 def _gauss(length: float) -> list[tuple[float, float]]:
-    """Nodes and weights of Gauss and Legendre on [0, length], 40 of them."""
+    """Nodes and weights of Gauss and Legendre on [0, length], 28 of them."""
     return [(length * node, length * weight) for node, weight in _RULE]
 
 
 _RULE = [
     ((1 + node) / 2, weight / 2)
-    for node, weight in zip(*(part.tolist() for part in np.polynomial.legendre.leggauss(40)), strict=True)
+    for node, weight in zip(*(part.tolist() for part in np.polynomial.legendre.leggauss(28)), strict=True)
 ]
 
 
