@@ -1,5 +1,7 @@
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from widenet.cli.main import FAILURE, SUCCESS, run
@@ -87,3 +89,85 @@ def test_out_of_memory_is_a_failure(assert_refused, monkeypatch, table):
 
     monkeypatch.setattr(predictor.Predictor, "fit", exhausted)
     assert_refused(["fit", "table.csv", "--target", "y", "--model", "m"], "8 GiB. Use fewer rows", FAILURE)
+
+
+@pytest.fixture
+def waves(tmp_path, monkeypatch):
+    """UCR files of slow and fast waves, the test series shorter at times."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for part, count in (("TRAIN", 24), ("TEST", 12)):
+        lines = []
+        for i in range(count):
+            values = np.sin((1 + i % 2) * np.arange(15) / 3 + rng.uniform(0, 6)) + 0.05 * rng.normal(size=15)
+            words = [f"{v:.6f}" for v in values]
+            words[15 - i % 3 :] = ["NaN"] * (i % 3)
+            lines.append("\t".join([str(i % 2 + 1), *words]))
+        (tmp_path / f"Waves_{part}.tsv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_series_are_fitted_and_predicted_from_ucr_files(capsys, waves):
+    assert run(["fit", "Waves_TRAIN.tsv", "--model", "m", "--json"]) == SUCCESS
+    document = json.loads(capsys.readouterr().out)
+    assert (document["task"], document["series"], document["lengths"]) == ("classification", 24, [13, 15])
+    assert "Recurrent" in document["kernel"]
+    assert run(["predict", "m", "Waves_TEST.tsv", "--output", "out.csv"]) == SUCCESS
+    assert "accuracy 1.0000 on the labels of 12 series" in capsys.readouterr().err
+    predicted = pd.read_csv("out.csv")
+    assert list(predicted.columns) == ["prediction", "probability of 1", "probability of 2"]
+    assert predicted["prediction"].tolist() == [1, 2] * 6
+    unlabelled = "".join("?" + line[1:] for line in (waves / "Waves_TEST.tsv").read_text().splitlines(keepends=True))
+    (waves / "new.tsv").write_text(unlabelled)
+    assert run(["predict", "m", "new.tsv", "--json"]) == SUCCESS
+    out, err = capsys.readouterr()
+    assert json.loads(out)["columns"]["prediction"] == [1, 2] * 6
+    assert "accuracy" not in err
+
+
+def test_series_of_a_quantity_are_regression(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    lines = ["@univariate true", "@targetlabel true", "@data"]
+    for _ in range(20):
+        values = rng.normal(size=6)
+        lines.append(",".join(f"{v:.4f}" for v in values) + f":{values[-1]:.4f}")
+    (tmp_path / "last.ts").write_text("\n".join(lines))
+    assert run(["fit", "last.ts", "--model", "m"]) == SUCCESS
+    assert capsys.readouterr().out.startswith("regression of 20 series of 6 steps, 1 channels")
+    assert run(["predict", "m", "last.ts"]) == SUCCESS
+    out, err = capsys.readouterr()
+    assert err.startswith("R2 ")
+    assert out.splitlines()[0] == "prediction"
+    assert len(out.splitlines()) == 21
+
+
+def test_series_that_cannot_be_read_or_learned_are_one_line(assert_refused, waves, table):
+    (waves / "gap.tsv").write_text("1\t2\t3\n2\t1\tNaN\t3\n")
+    assert_refused(["fit", "gap.tsv", "--model", "m"], "step 2 of line 2")
+    (waves / "one.tsv").write_text("1\t2\t3\n1\t1\t4\n")
+    assert_refused(["fit", "one.tsv", "--model", "m"], "one class")
+    (waves / "none.tsv").write_text("?\t2\t3\n?\t1\t4\n")
+    assert_refused(["fit", "none.tsv", "--model", "m"], "a label for each series")
+    assert_refused(["fit", "Waves_TRAIN.tsv", "--model", "m", "--kernel", "laplace"], "leave out --kernel")
+    assert_refused(["fit", "gap.ts", "--model", "m", "--target", "y"], "leave out --target")
+    assert_refused(["fit", "table.csv", "--model", "m"], "--target")
+    table.to_csv("table.tsv", index=False, sep="\t")
+    assert_refused(["fit", "table.tsv", "--model", "m"], "A table with a header needs --target")
+    assert not (waves / "m").exists()
+
+
+def test_tables_with_tabs_and_a_target_are_tables(capsys, table):
+    table.to_csv("table.tsv", index=False, sep="\t")
+    assert run(["fit", "table.tsv", "--target", "y", "--model", "m", "--kernel", "laplace"]) == SUCCESS
+    assert capsys.readouterr().out.startswith("regression of y")
+
+
+def test_a_model_of_tables_is_no_model_of_series_and_files_of_neither_are_told(assert_refused, capsys, waves, table):
+    assert run(["fit", "table.csv", "--target", "y", "--model", "m", "--kernel", "laplace"]) == SUCCESS
+    assert run(["fit", "Waves_TRAIN.tsv", "--model", "s"]) == SUCCESS
+    capsys.readouterr()
+    assert_refused(["predict", "s", "table.csv"], ".tsv or .ts")
+    assert_refused(["predict", "absent", "Waves_TEST.tsv"], "absent")
+    (waves / "cut").write_bytes((waves / "s").read_bytes()[:-50])
+    assert_refused(["predict", "cut", "Waves_TEST.tsv"], "must be a model saved by widenet")

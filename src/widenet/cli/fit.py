@@ -1,36 +1,57 @@
-"""`widenet fit`: a model from a table."""
+"""`widenet fit`: a model from a table, or from a file of time series."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+Task = Literal["auto", "regression", "classification"]
+
 EXAMPLES = """Examples:
 
   widenet fit houses.csv --target price --model houses.widenet
 
   widenet fit flowers.parquet --target species --model flowers.widenet --kernel "NTK(depth=3)"
+
+  widenet fit GunPoint_TRAIN.tsv --model gunpoint.widenet
 """
 
 
 def command(  # noqa: PLR0917
-    data: Annotated[Path, typer.Argument(help="Table: CSV, TSV or Parquet.", show_default=False)],
-    target: Annotated[str, typer.Option("--target", "-t", help="Column to predict.", show_default=False)],
+    data: Annotated[
+        Path, typer.Argument(help="Table: CSV, TSV or Parquet. Time series: UCR .tsv, or .ts.", show_default=False)
+    ],
     model: Annotated[Path, typer.Option("--model", "-m", help="Where the model goes.", show_default=False)],
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", help="Column to predict; time series need none.", show_default=False)
+    ] = None,
     kernel: Annotated[str, typer.Option(help="auto, or a kernel such as 'NTK(depth=3)' or laplace.")] = "auto",
     ridge: Annotated[float | None, typer.Option(help="Ridge over the kernel's mean diagonal.")] = None,
-    task: Annotated[
-        Literal["auto", "regression", "classification"], typer.Option(help="What to learn; auto looks at the target.")
-    ] = "auto",
+    task: Annotated[Task, typer.Option(help="What to learn; auto looks at the target.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Fit a kernel model to a table and save it with the table's encoding; the file holds no code."""
+    """Fit a kernel model to a table and save it with the table's encoding; the file holds no code.
+
+    A .ts file, and a .tsv file without --target, hold labelled time series: a recurrent kernel is fitted to them.
+    """
+    if data.suffix.lower() == ".ts" or (data.suffix.lower() == ".tsv" and target is None):
+        _fit_series(data, model, (target, kernel), ridge, (task, json))
+    else:
+        _fit_table(data, model, (target, kernel), ridge, (task, json))
+
+
+def _fit_table(
+    data: Path, model: Path, asked: tuple[str | None, str], ridge: float | None, how: tuple[Task, bool]
+) -> None:
     from widenet.cli.console import note, note_columns, print_json
     from widenet.experiments.kernel_text import read_kernel
     from widenet.experiments.predictor import Predictor
     from widenet.experiments.tables import read_frame, split_target
     from widenet.experiments.written import check_writable
 
+    (target, kernel), (task, json) = asked, how
+    if target is None:
+        raise typer.BadParameter("Missing option '--target' / '-t': the column of the table to predict")
     check_writable(model)
     chosen = "auto" if kernel.strip().lower() == "auto" else read_kernel(kernel)
     table = split_target(read_frame(data), target, None if task == "auto" else task, name=data.name)
@@ -54,3 +75,48 @@ def command(  # noqa: PLR0917
         typer.echo(f"{table.task} of {target} ({table.reason}) on {len(table.target)} rows")
         typer.echo(f"kernel {fitted.kernel_!r}, ridge {float(fitted.ridge_):.3g}")
         note(f"model: {model}")
+
+
+def _fit_series(
+    data: Path, model: Path, asked: tuple[str | None, str], ridge: float | None, how: tuple[Task, bool]
+) -> None:
+    from widenet.cli.console import note, print_json
+    from widenet.errors import InvalidFile
+    from widenet.experiments.series_files import read_series
+    from widenet.experiments.series_predictor import SeriesPredictor
+    from widenet.experiments.written import check_writable
+
+    (target, kernel), (task, json) = asked, how
+    if target is not None:
+        raise typer.BadParameter("time series have their labels in the file; leave out --target")
+    if kernel.strip().lower() != "auto":
+        raise typer.BadParameter("kernels of time series are chosen from a grid; leave out --kernel")
+    check_writable(model)
+    try:
+        table = read_series(data, quantity=task == "regression")
+    except InvalidFile as error:
+        if data.suffix.lower() == ".ts" or error.cure:
+            raise
+        raise InvalidFile(error.asked, error.got, "A table with a header needs --target") from error
+    if task == "classification" and table.kind == "number":
+        raise typer.BadParameter(f"{data.name} has @targetLabel, a number to predict; leave out --task")
+    predictor = SeriesPredictor.fit(table, "auto" if ridge is None else ridge)
+    predictor.save(model)
+    fitted, lengths = predictor.model, [len(series) for series in table.series]
+    document = {
+        "model": str(model),
+        "task": predictor.task,
+        "series": len(lengths),
+        "channels": table.series[0].shape[1],
+        "lengths": [min(lengths), max(lengths)],
+        "kernel": repr(fitted.kernel_),
+        "ridge": float(fitted.ridge_),
+        "leave_one_out": float(fitted.selection_[0].score),
+    }
+    if json:
+        print_json(document)
+        return
+    steps = " to ".join(str(length) for length in sorted({min(lengths), max(lengths)}))
+    typer.echo(f"{predictor.task} of {len(lengths)} series of {steps} steps, {document['channels']} channels")
+    typer.echo(f"kernel {fitted.kernel_!r}, ridge {float(fitted.ridge_):.3g}")
+    note(f"model: {model}")
