@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -207,6 +208,7 @@ def _(layer: Flatten, moments: Moments) -> Moments:
     )
 
 
+@lru_cache(maxsize=256)
 def needs_crossed(architecture: Layer) -> bool:
     """Whether an architecture needs the moments of all pairs of positions, n^2 P^2 of them: whether it pools.
 
@@ -215,6 +217,7 @@ def needs_crossed(architecture: Layer) -> bool:
     return any(isinstance(layer, _POOLS) for layer in walk(architecture))
 
 
+@lru_cache(maxsize=256)
 def needs_own_moments(architecture: Layer) -> bool:
     """Whether an activation or normalisation comes after pooling, which then needs each point's moments with itself."""
     layers = list(walk(architecture))
