@@ -46,7 +46,9 @@ def test_earlier_simulations_are_met(network, value, error):
     assert abs(found.norm.value - exact_second_moment(network)) < 4 * found.norm.error
 
 
-@pytest.mark.parametrize("network", [ResidualNetwork(300, 3, 0.5, 2), VanillaNetwork(400, 3)], ids=repr)
+@pytest.mark.parametrize(
+    "network", [ResidualNetwork(300, 3, 0.5, 2), VanillaNetwork(400, 3), DenselyConnectedNetwork(200, 3, 2.0)], ids=repr
+)
 def test_wide_networks_fluctuate_as_the_leading_order_says(network):
     # The goal of the formula: 10 percent and 4 standard errors, for widths from 150 and L alpha up to 4.
     found, leading = measure(network, 3000, seed=0), leading_order(network)
@@ -92,7 +94,7 @@ def test_tables_hold_shapes_measurements_and_predictions():
         ("vanilla", 30, 2, None, None, 200),
         ("DenseNet", 10, 2, None, 1.0, 200),
     ]
-    assert [row[10] for row in rows][2] is None
+    assert rows[2][10] == pytest.approx(54 / 7)  # shares 1, 1/2, 1, and the readout's 1
     assert rows[1][10] == pytest.approx(58 / 9)  # 5 * 2 - 4 * 2 * 4 / (3 * 3)
     assert rows[1][11] == pytest.approx(30 * expm1(58 / 9 / 30))
     moments = moment_table(measured).rows
@@ -119,6 +121,6 @@ def test_only_vanilla_networks_and_large_branches_grow_with_depth():
 
 
 def test_unknown_networks_have_no_limit_here():
-    for function in (architecture_of, exact_second_moment):
+    for function in (architecture_of, exact_second_moment, leading_order):
         with pytest.raises(TypeError, match="is known for"):
             function(FiniteNetwork(3, 1))

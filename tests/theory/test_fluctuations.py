@@ -1,7 +1,7 @@
 """Fluctuations of finite networks: against values of the specification, plain sums over pairs and simulations."""
 
 from itertools import product
-from math import expm1, log1p, sqrt
+from math import expm1, log1p, pi, sqrt
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.theory import (
     dense_ntk_variance,
     dense_second_moment,
+    densenet_ntk_variance,
     densenet_second_moment,
     kernel_regime,
     residual_ntk_variance,
@@ -174,3 +175,49 @@ def test_the_regime_of_a_network():
 def test_a_bad_argument_is_refused(make, error: type, message: str):
     with pytest.raises(error, match=message):
         make()
+
+
+def _densenet_by_derivatives(layers, alpha):
+    """(5 u.u + 5 v.v + 2 u.v) / K^2; u and v: derivatives of K in the gain of each layer, forward and backward."""
+
+    def kernel(forward, backward):
+        norms, gradients = [forward[0]], [0.0] * layers + [backward[-1]]
+        for layer in range(1, layers + 1):
+            norms.append(alpha / layer * sum(norms) * forward[layer])
+        for layer in range(layers - 1, -1, -1):
+            above = sum(alpha / later * gradients[later] for later in range(layer + 1, layers + 1))
+            gradients[layer] = above * backward[layer]
+        inner = sum(alpha / layer * sum(norms[:layer]) * gradients[layer] for layer in range(1, layers + 1))
+        return norms[-1] + inner + gradients[0]
+
+    ones, step = np.ones(layers + 1), 1e-6
+    u, v = np.zeros(layers + 1), np.zeros(layers + 1)
+    for layer in range(layers + 1):
+        moved = np.eye(layers + 1)[layer] * step
+        u[layer] = (kernel(ones + moved, ones) - kernel(ones - moved, ones)) / (2 * step)
+        v[layer] = (kernel(ones, ones + moved) - kernel(ones, ones - moved)) / (2 * step)
+    return (5 * u @ u + 5 * v @ v + 2 * u @ v) / kernel(ones, ones) ** 2
+
+
+@pytest.mark.parametrize(("layers", "alpha"), [(1, 1.0), (2, 1.0), (5, 1.0), (7, 4.0), (3, 0.5), (12, 2.0)])
+def test_the_variance_of_densely_connected_networks_is_that_of_its_layers_gains(layers, alpha):
+    assert densenet_ntk_variance(layers, alpha) == pytest.approx(_densenet_by_derivatives(layers, alpha), rel=1e-8)
+
+
+def test_the_variance_of_densely_connected_networks_is_bounded_in_the_depth():
+    # One layer is a plain network of two, at any alpha; psi'(2) = pi^2 / 6 - 1.
+    for alpha in (0.3, 1.0, 5.0):
+        assert densenet_ntk_variance(1, alpha) == pytest.approx(dense_ntk_variance(2), rel=1e-14)
+    assert densenet_ntk_variance("infinite") == pytest.approx(10 + 5 * (pi**2 / 6 - 1), rel=1e-14)
+    grown = [densenet_ntk_variance(layers) for layers in (1, 10, 1000, 100_000)]
+    assert grown == sorted(grown)
+    # The gap falls as 1 / ln(L): from 10^3 to 10^6 layers it halves, or nearly.
+    gaps = [densenet_ntk_variance("infinite") - densenet_ntk_variance(10**power) for power in (3, 6)]
+    assert 1.4 < gaps[0] / gaps[1] < 2
+
+
+def test_bad_densely_connected_networks_are_refused():
+    with pytest.raises(InvalidInput):
+        densenet_ntk_variance(0)
+    with pytest.raises(InvalidArchitecture):
+        densenet_ntk_variance(3, -1.0)

@@ -24,6 +24,7 @@ from widenet.kernels.neural import NTK
 from widenet.theory.fluctuations import (
     dense_ntk_variance,
     dense_second_moment,
+    densenet_ntk_variance,
     densenet_second_moment,
     residual_ntk_variance,
     residual_second_moment,
@@ -106,14 +107,16 @@ def architecture_of(network: FiniteNetwork) -> Layer:
     raise TypeError(f"no architecture is known for {network!r}")
 
 
-def leading_order(network: FiniteNetwork) -> float | None:
-    """C of Var K / (E K)^2 = C / n + O(1 / n^2), or None where it is not known."""
+def leading_order(network: FiniteNetwork) -> float:
+    """C of Var K / (E K)^2 = C / n + O(1 / n^2)."""
     match network:
         case VanillaNetwork():
             return dense_ntk_variance(network.layers)
         case ResidualNetwork():
             return residual_ntk_variance(network.layers, network.matrices, network.alpha)
-    return None
+        case DenselyConnectedNetwork():
+            return densenet_ntk_variance(network.layers, network.alpha)
+    raise TypeError(f"no leading order is known for {network!r}")
 
 
 def exact_second_moment(network: FiniteNetwork) -> float:
@@ -150,9 +153,8 @@ def fluctuation_table(measured: Sequence[Fluctuation]) -> ResultTable:
     rows = []
     for entry in measured:
         n, leading = entry.network.width, leading_order(entry.network)
-        exponential = None if leading is None else n * expm1(leading / n)
         statistics = (entry.mean.value, entry.mean.error, entry.tangent.value, entry.tangent.error)
-        rows.append((*_shape(entry.network), entry.nets, *statistics, leading, exponential))
+        rows.append((*_shape(entry.network), entry.nets, *statistics, leading, n * expm1(leading / n)))
     return ResultTable(
         "Fluctuations of the tangent kernel K(x, x) of one random network",
         columns,
@@ -161,8 +163,8 @@ def fluctuation_table(measured: Sequence[Fluctuation]) -> ResultTable:
             "Measured: ensembles of finite networks by manual backpropagation, bootstrap standard errors. Each matrix "
             "enters by its products with one vector forward and one backward, drawn in their exact joint law.",
             "Derived here, not the paper's: the leading order C of Var K / (E K)² = C / n + O(1/n²); (11/3) L for deep "
-            "vanilla networks, independent of L for residual ones with alpha = 1/L. No such formula is known here for "
-            "densely connected networks. The exponential form is a rule of thumb that follows the ensembles better.",
+            "vanilla networks, independent of L for residual ones with alpha = 1/L, bounded in L for densely connected "
+            "ones. The exponential form is a rule of thumb that follows the ensembles better.",
             "L: hidden layers, or residual blocks of m matrices. The mean over the limit of infinite width is exactly "
             "1 at every width for residual networks of this layout.",
         ),
@@ -270,11 +272,9 @@ def depth_figure(curves: Sequence[DepthCurve]) -> Figure:
             axes.errorbar(
                 depths, values, errors, color=COLOURS[colour], marker=marker, linestyle="none", capsize=2, label=label
             )
-            leading = [leading_order(p.network) for p in curve.points]
-            if all(value is not None for value in leading):
-                lines = np.array([value for value in leading if value is not None])
-                axes.plot(depths, lines, color=COLOURS[colour], linewidth=1.2)
-                axes.plot(depths, n * np.expm1(lines / n), color=COLOURS[colour], linewidth=1, linestyle=(0, (3, 2)))
+            leading = np.array([leading_order(p.network) for p in curve.points])
+            axes.plot(depths, leading, color=COLOURS[colour], linewidth=1.2)
+            axes.plot(depths, n * np.expm1(leading / n), color=COLOURS[colour], linewidth=1, linestyle=(0, (3, 2)))
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xlabel("depth L (hidden layers, or blocks of two matrices)")
