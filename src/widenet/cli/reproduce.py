@@ -14,6 +14,8 @@ EXAMPLES = """Examples:
 
   widenet reproduce laplace --data uci/ --output laplace-uci
 
+  widenet reproduce rntk ucr/ --quick
+
   widenet reproduce residual --quick
 
   widenet reproduce residual --nets 50000 --seed 1
@@ -45,6 +47,27 @@ def laplace(
     with progress_bar("laplace") as step:
         outcome = laplace.run(output, data, progress=step)
     _tell("laplace", outcome, output, json)
+
+
+@papers.command()
+def rntk(
+    data: Annotated[Path, typer.Argument(help="Folder of sets: NAME.npz, or NAME/NAME_TRAIN.tsv and _TEST.tsv.")],
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/rntk"),
+    sets: Annotated[str, typer.Option(help="Names of sets, apart by commas; all of the folder if left out.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="All 900 published networks: hours instead of minutes.")] = False,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Recurrent kernels of time series beside dense and Gaussian ones and nearest neighbours (arXiv 2006.10246)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import rntk
+
+    if full and quick:
+        raise typer.BadParameter("--full and --quick exclude each other")
+    settings = rntk.Settings.of("published" if full else "quick" if quick else "reduced", sets)
+    with progress_bar("rntk") as step:
+        outcome = rntk.run(data, output, settings, step)
+    _tell("rntk", outcome, output, json)
 
 
 @papers.command()
