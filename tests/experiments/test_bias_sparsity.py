@@ -49,6 +49,7 @@ def test_the_experiment_writes_every_table_and_figure(tmp_path):
 def test_the_seed_reaches_the_random_parts(tmp_path, monkeypatch):
     (X, labels), curves = wine(), threshold_spectra((1.0,), (3,), 10)
     monkeypatch.setattr(bias_sparsity, "wine", lambda: (X[::9], labels[::9]))
+    monkeypatch.setattr(bias_sparsity, "save_figure", lambda *arguments: ())
     monkeypatch.setattr(bias_sparsity, "threshold_spectra", lambda *arguments: curves)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(tmp_path / name, Settings(**{**vars(SMALL), "seed": seed}))
