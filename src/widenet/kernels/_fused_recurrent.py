@@ -21,11 +21,39 @@ import math
 import numpy as np
 from numba import njit
 
-from widenet.kernels._fused_dense import _arc
-
 _loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _inline = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
 _ROWS, _NUMBERS = 8, 3072  # rows of a tile, and numbers of its state: 24 KB
+_VECTOR = 8  # numbers in the widest register
+
+
+@_loop
+def _arc(z):
+    """R(z) = arcsin(sqrt z) / sqrt(z (1 - z)) on [0, 1/2] as for dense chains, in two halves that overlap in time."""
+    w = 4.0 * z - 1.0
+    q = w * w
+    even = 1.155596335517553e-10
+    even = even * q + 4.847870212537191e-10
+    even = even * q + 5.99775844099466e-09
+    even = even * q + 5.579896370054702e-08
+    even = even * q + 5.418287002530394e-07
+    even = even * q + 5.314300137765282e-06
+    even = even * q + 5.307369977099968e-05
+    even = even * q + 0.000544773988660799
+    even = even * q + 0.005861628974916285
+    even = even * q + 0.06973319205204817
+    even = even * q + 1.2091995761561452
+    odd = 3.5494026622357296e-10
+    odd = odd * q + 1.497309269587466e-09
+    odd = odd * q + 1.8554844983920357e-08
+    odd = odd * q + 1.7343078169085141e-07
+    odd = odd * q + 1.693860323878943e-06
+    odd = odd * q + 1.6749075819869722e-05
+    odd = odd * q + 0.0001693099597410185
+    odd = odd * q + 0.0017729284598670242
+    odd = odd * q + 0.0198371469225361
+    odd = odd * q + 0.2636001412812842
+    return odd * w + even
 
 
 @_inline
@@ -141,6 +169,12 @@ def _homogeneous_layers(state, work, x, y, program, place):
         row += 2 + channels if layer == 0 else 3
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def rounded_sum(x, y):
+    """Sum of rounded numbers: never one multiply-add, which some loops would make of it and others not."""
+    return x + y
+
+
 @_inline
 def error_function(covariance, scale, amplitude):
     """Value amplitude arcsin(s) and its derivative by the covariance, for s = covariance * scale."""
@@ -149,7 +183,7 @@ def error_function(covariance, scale, amplitude):
     root = np.sqrt((1.0 - size) * (1.0 + size))
     small = size < 0.6
     part = root * _arc(s * s if small else 0.5 - 0.5 * size)
-    large = 0.5 * math.pi - part
+    large = rounded_sum(0.5 * math.pi, -part)
     arc = s * part if small else (large if s > 0.0 else -large)
     return amplitude * arc, amplitude * scale / root
 
@@ -230,8 +264,9 @@ def _tile(out, x, y, network, corner):
     program, starts, error, every = network
     i0, i1, j0, j1 = corner
     top, steps = program.shape[0] - 1, x_table.shape[0]
-    state = np.empty((i1 - i0, top + 1, 3, j1 - j0))
-    work = np.empty((3, j1 - j0))
+    width = (j1 - j0 + _VECTOR - 1) // _VECTOR * _VECTOR
+    state = np.zeros((i1 - i0, top + 1, 3, width))
+    work = np.empty((3, width))
     end = j0
     for s in range(steps):
         before = end
@@ -240,6 +275,8 @@ def _tile(out, x, y, network, corner):
         if end == j0:
             continue
         x_rows, y_rows = x_table[s], y_table[s]
+        # Up to whole vectors: what is computed there for pairs that have not begun is overwritten when they do.
+        padded = j0 + (end - j0 + _VECTOR - 1) // _VECTOR * _VECTOR
         for i in range(i0, i1):
             if x_first[i] > s:
                 break
@@ -248,9 +285,9 @@ def _tile(out, x, y, network, corner):
             if new < end:
                 _begin(own, x_first[i], y_first[j0:end], new - j0, starts)
             if error:
-                _error_layers(own, work, x_rows, y_rows, program, (i, j0, end))
+                _error_layers(own, work, x_rows, y_rows, program, (i, j0, padded))
             else:
-                _homogeneous_layers(own, work, x_rows, y_rows, program, (i, j0, end))
+                _homogeneous_layers(own, work, x_rows, y_rows, program, (i, j0, padded))
             if every:
                 sums, units = (out[0, i, j0:end], out[1, i, j0:end]), (own[top, 0], own[top, 1], own[top, 2])
                 _read(sums, units, x_size[s, i], y_size[s, j0:end], error)
@@ -269,8 +306,8 @@ def recurrent_pairs(out, x, y, program, starts, flags):
         out: (3, n, m), overwritten by near, far and tangent at the last step (of the error function: value, nothing,
             tangent); or, to read every step, (2, n, m), to which sums over the steps of covariance and tangent are
             added.
-        x: Table (steps, rows, n); the step at which each of the sequences begins, (n,), not falling, maybe before the
-            range; sizes of the units, (steps, n), used to read every step.
+        x: Table (steps, rows, n filled up with zeros to a multiple of 8); the step at which each of the sequences
+            begins, (n,), not falling, maybe before the range; sizes of the units, (steps, n), used to read every step.
         y: The same of the others.
         program: (layers, 3): shares of z^2 and |z|^2, 1 if trained. Of the error function (layers, 6): amplitude of
             the arcsine, square of the offset, 1 if trained, squares of the factors of hidden state, input, bias.

@@ -6,7 +6,7 @@ The loops hold no lock and start no thread.
 import numpy as np
 from numba import njit
 
-from widenet.kernels._fused_recurrent import error_function
+from widenet.kernels._fused_recurrent import error_function, rounded_sum
 
 _loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _STEP = 2.0**-200  # sizes are divided by 2^200 when a variance passes 2^400
@@ -136,8 +136,8 @@ def error_tables(table, variances, tangents, inputs, first, program):
                         covariance[j] += unit * unit
             for j in range(count):
                 value = covariance[j] if layer == 0 else gain * state[layer - 1, j]
-                below = 0.0 if layer == 0 else gain * tangent[layer - 1, j]
-                value = hidden * state[layer, j] + (bias + value)
+                below = 0.0 if layer == 0 else rounded_sum(0.0, gain * tangent[layer - 1, j])
+                value = hidden * state[layer, j] + rounded_sum(bias, value)
                 total = trained * value + (hidden * tangent[layer, j] + below)
                 scale = np.sqrt(steepness / (1.0 + steepness * value))
                 table[s, channels + layer, j] = scale

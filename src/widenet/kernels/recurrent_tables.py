@@ -22,7 +22,7 @@ class SequenceTable:
     """What the pairs of a set of sequences need of each one alone; sequences sorted by falling length.
 
     Attributes:
-        rows: Table of the fused loops, (steps, rows, n).
+        rows: Table of the fused loops, (steps, rows, n filled up to a multiple of 8).
         first: Step at which each sequence begins, (n,).
         sizes: Sizes of the top units at every step over 2^(200 power), (steps, n); 1 for the error function.
         variances: E h^2 of the top units over 4^(200 power), (steps, n).
@@ -58,9 +58,12 @@ class SequenceTable:
     def one(self, index: int) -> "SequenceTable":
         """The table of one sequence alone."""
         chosen = slice(index, index + 1)
-        start = self.first[index]
-        series = (part[start:, ..., chosen].copy() for part in (self.rows, self.sizes, self.variances, self.tangents))
-        rows, sizes, variances, tangents = series
+        start = int(self.first[index])
+        rows = _rows(len(self.rows) - start, self.rows.shape[1], 1)
+        rows[:, :, :1] = self.rows[start:, :, chosen]
+        sizes, variances, tangents = (
+            part[start:, chosen].copy() for part in (self.sizes, self.variances, self.tangents)
+        )
         return SequenceTable(
             rows, self.first[chosen] * 0, sizes, variances, tangents, self.powers[chosen], np.zeros(1, int)
         )
@@ -103,7 +106,7 @@ class FusedRecurrence:
         inputs = np.ascontiguousarray(ordered.transpose(1, 2, 0), dtype=np.float64) / sqrt(channels)
         steps, n = len(inputs), len(first)
         extra = len(self.layers) if self.error else 2 + 3 * (len(self.layers) - 1)
-        rows, sizes, tangents = np.empty((steps, channels + extra, n)), np.empty((steps, n)), np.empty((steps, n))
+        rows, sizes, tangents = _rows(steps, channels + extra, n), np.empty((steps, n)), np.empty((steps, n))
         if self.error:
             variances = np.empty((steps, n))
             error_tables(rows, variances, tangents, inputs, first, self._program())
@@ -211,6 +214,13 @@ class FusedRecurrence:
             values = np.triu(values) + np.triu(values, 1).T
         result[np.ix_(x.order, y.order)] = values
         return torch.from_numpy(result)
+
+
+def _rows(steps: int, rows: int, n: int) -> np.ndarray:
+    """An empty table, its last axis filled up with zeros to whole vectors of the processor."""
+    table = np.empty((steps, rows, -(-n // 8) * 8))
+    table[:, :, n:] = 0
+    return table
 
 
 def _shared(layer: Recurrent) -> Recurrent:

@@ -141,7 +141,7 @@ def _pack_ragged(sequences: list[Array], name: str, shape: tuple[int, ...] | Non
         if len(sequence) == 0:
             raise InvalidInput(f"every sequence of {name} must have at least one step", f"none in sequence {index}")
         try:
-            values = read_inputs(sequence[None] if isinstance(sequence, Tensor) else np.asarray(sequence)[None]).X
+            values = read_inputs(sequence[None] if isinstance(sequence, Tensor) else np.array(sequence)[None]).X
         except InvalidInput as error:
             raise InvalidInput(f"sequence {index} of {name}: {error.asked}", error.got, error.cure) from None
         parts.append(_with_channels(values, f"sequence {index} of {name}", None if shape is None else (-1, *shape[1:])))
