@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from widenet.architectures import Concat, Dense, Identity, ReLU, Scale, densenet, residual
+from widenet.architectures import Concat, Dense, Identity, ReLU, Scale, densenet, fully_connected, residual
 from widenet.architectures.zoo_residual import branch_scales
-from widenet.errors import InvalidArchitecture
+from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.kernels import NNGP, NTK
 
 RELU_DENSE = ReLU() >> Dense(sqrt(2.0))
@@ -122,10 +122,17 @@ def test_linear_branches_make_a_linear_network():
     np.testing.assert_allclose(kernel, NTK(residual(3, 1, 0.7)).diagonal(x) * (x @ y.T) / (x @ x.T), rtol=1e-13)
 
 
-@pytest.mark.parametrize("network", [residual(600, 1, 1.0), densenet(60, 1e12)], ids=repr)
+@pytest.mark.parametrize("network", [residual(600, 1, 1.0), densenet(60, 1e12), fully_connected(600)], ids=repr)
 def test_a_kernel_beyond_double_precision_is_refused(network):
-    with pytest.raises(InvalidArchitecture, match=r"a kernel must be finite at a point of norm 1; got (inf|nan)"):
+    with pytest.raises(InvalidArchitecture, match=r"between 1e-150 and 1e\+150, .*; got (inf|nan|\d.*e[+-]\d+)\."):
         NTK(network)
+
+
+def test_a_kernel_beyond_single_precision_is_refused_in_it():
+    kernel, points = NTK(residual(160, 1, 1.0)), np.vstack([x, y])
+    assert np.isfinite(kernel(points)).all()
+    with pytest.raises(InvalidInput, match=r"must lie in the range of torch.float32; got a value of 3e\+49\. Use"):
+        kernel(points.astype(np.float32))
 
 
 def test_large_kernels_are_right_as_long_as_they_are_finite():

@@ -10,7 +10,7 @@ import torch
 from numpy.polynomial import chebyshev
 from torch import Tensor
 
-from widenet.errors import WidenetError
+from widenet.errors import InvalidInput, WidenetError
 
 AngleFunction = Callable[[Tensor], Tensor]
 
@@ -151,6 +151,8 @@ def _compile(function: AngleFunction, dtype: torch.dtype) -> AngleProfile:
         size = max(np.abs([s.end, *s.truth]).max() for s in samples)
         if not np.isfinite(size):
             raise RoughFunctionError("a function of the angle must be finite on [0, pi]", f"a largest value of {size}")
+        if size != 0 and not torch.finfo(dtype).tiny < size < torch.finfo(dtype).max / _COUNTS[dtype][-1]:
+            raise InvalidInput(f"a kernel must lie in the range of {dtype}", f"a value of {size:.3g}", "Use float64")
         fits = [_shortest(s, roots, dtype, size or 1.0) for s in samples]
         profile = AngleProfile((fits[0][0], fits[1][0]), roots, max(error for _, error in fits), dtype)
         if best is None or profile.error < best.error:

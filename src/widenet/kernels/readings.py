@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor
@@ -15,6 +14,8 @@ from widenet.kernels.dense_chain import DenseChain
 from widenet.kernels.homogeneity import Degrees, degrees
 from widenet.kernels.moments import Moments, aligned_moments, pair_moments, sphere_moments
 from widenet.kernels.propagate import propagate
+
+_SMALLEST = 1e-150
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Reading(ABC):
     def diagonal(self, X: Tensor) -> Tensor:
         """Kernel of every point with itself, (n,) in float64, differentiable."""
 
+    def gram(self, X: Tensor, Y: Tensor | None) -> Tensor | None:
+        """Gram matrix in the precision of X and without gradients, or None where it is to be filled by blocks."""
+        return None
+
     def pair_size(self, X: Tensor) -> int:
         """How many numbers the moments of one pair of points hold: blocks of pairs are cut by it."""
         return 1
@@ -98,11 +103,13 @@ class Rows(Reading):
             )
         # A composition without a kernel is refused here and not at the first Gram matrix.
         size = float(self._read(aligned_moments(torch.ones(1, 1, dtype=torch.float64), self.tangent)))
-        if not isfinite(size):
+        if size != 0 and not _SMALLEST < size < 1 / _SMALLEST:
             raise InvalidArchitecture(
-                "a kernel must be finite at a point of norm 1",
-                f"{size:g}, beyond double precision",
-                "Use a smaller weight_std, or a smaller branch scale such as alpha='1/L' of residual",
+                f"a kernel at a point of norm 1 must lie between {_SMALLEST:g} and {1 / _SMALLEST:g}, "
+                "so that its square is a number in double precision",
+                f"{size:.3g}",
+                "Use a weight_std that keeps the size of the signal, such as scaling='he' of fully_connected, or a "
+                "branch scale such as alpha='1/L' of residual",
             )
 
     def check(self, X: Tensor) -> None:
