@@ -223,6 +223,11 @@ def test_points_at_zero_and_on_one_ray():
     np.testing.assert_allclose(found[2, 2], 10 * ndtr(-0.3), rtol=1e-14)
 
 
+def test_a_threshold_for_long_points():
+    points = 30 * POINTS[:2]
+    np.testing.assert_allclose(NTK(sparse_network(30.0)).diagonal(points), 901 * ndtr(-1.0), rtol=1e-13)
+
+
 @pytest.mark.parametrize("threshold", [0.3, 1.0, 2.5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_profile_on_the_sphere_is_the_kernel(threshold: float, dtype: type):

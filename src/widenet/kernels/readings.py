@@ -103,7 +103,9 @@ class Rows(Reading):
             )
         # A composition without a kernel is refused here and not at the first Gram matrix.
         size = float(self._read(aligned_moments(torch.ones(1, 1, dtype=torch.float64), self.tangent)))
-        if size != 0 and not _SMALLEST < size < 1 / _SMALLEST:
+        # A kernel that is no power of the norms may vanish at this one, as that of units with a threshold does.
+        vanishing = 0 < size < _SMALLEST and degrees(self.architecture, Degrees(1, frozenset())) is not None
+        if vanishing or not size < 1 / _SMALLEST:
             raise InvalidArchitecture(
                 f"a kernel at a point of norm 1 must lie between {_SMALLEST:g} and {1 / _SMALLEST:g}, "
                 "so that its square is a number in double precision",
