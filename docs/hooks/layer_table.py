@@ -6,6 +6,7 @@ from widenet.kernels.duals import dual
 from widenet.kernels.propagate import propagate
 
 MARK = "<!-- layers -->"
+OF_SEQUENCES = {Recurrent, LastStep, StepwiseAverage}  # read by `widenet.kernels.recurrent`, not by `propagate`
 ABSTRACT = {Layer, Activation, Pool, SpatialLayer}
 
 
@@ -19,7 +20,8 @@ def table() -> str:
     layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - ABSTRACT]
     rows = ["| layer | infinite width (NTK, NNGP) | dual of the activation |", "|---|---|---|"]
     for cls in sorted(layers, key=lambda cls: (issubclass(cls, Activation), cls.__name__)):
-        reading = "yes" if propagate.dispatch(cls) is not propagate.dispatch(object) else "no"
+        of_sequences = cls in OF_SEQUENCES
+        reading = "yes" if of_sequences or propagate.dispatch(cls) is not propagate.dispatch(object) else "no"
         closed = dual.dispatch(cls) not in (dual.dispatch(object), dual.dispatch(Activation))
         form = ("closed form" if closed else "quadrature") if issubclass(cls, Activation) else ""
         rows.append(f"| `{cls.__name__}` | {reading} | {form} |")

@@ -34,8 +34,8 @@ class Bidirectional(Kernel):
         >>> from widenet.kernels.neural import NNGP
         >>> K = Bidirectional(NNGP(Recurrent() >> Dense(), input_shape=(-1, 1)))
         >>> K([np.array([1.0, 0.0]), np.array([0.0, 1.0])])
-        array([[0.75, 0.  ],
-               [0.  , 0.75]])
+        array([[0.75      , 0.22507908],
+               [0.22507908, 0.75      ]])
     """
 
     kernel: Kernel
