@@ -16,11 +16,13 @@ from widenet.estimators.series_rows import (
     split,
     table_rows,
 )
+from widenet.kernels import Sequences
 
 
 @pytest.mark.parametrize(
     ("X", "table"),
     [
+        (Sequences(np.zeros((2, 3))), False),
         (np.zeros((2, 3)), True),
         (np.zeros((2, 3, 1)), False),
         (torch.zeros(2, 3, 1), False),
@@ -49,6 +51,7 @@ def test_series_are_steps_by_channels_in_every_layout():
         ([first.T, second.T], "time_last"),
         ([torch.tensor(first), second.astype(np.int64)], "auto"),
         ([first.tolist(), second.tolist()], "auto"),
+        (Sequences(np.stack([first, np.vstack([second, [[9, 9]]])]), np.array([[1, 1, 1], [1, 1, 0]]) > 0), "auto"),
     ):
         read = read_collection(X, layout)
         assert [values.tolist() for values in read] == [first.tolist(), second.tolist()]

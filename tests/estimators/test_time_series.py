@@ -14,7 +14,7 @@ from widenet.estimators import load
 from widenet.estimators.recurrent_grid import RecurrentGrid
 from widenet.estimators.support_vectors import SupportVectorMachine
 from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
-from widenet.kernels import NTK, Normalized
+from widenet.kernels import NTK, Normalized, Sequences
 
 KERNEL = NTK(Recurrent(ReLU(), hidden_std=1.4, bias_std=0.3) >> Dense())
 FEW = RecurrentGrid((1.34, 1.47), (0.1, 1.0)).kernels()
@@ -112,6 +112,7 @@ def test_every_form_of_the_same_series_gives_the_same_model():
         "list": (list(X), "auto"),
         "flat list": ([series[:, 0] for series in X], "auto"),
         "tensor": (torch.tensor(X), "auto"),
+        "sequences": (Sequences(X), "auto"),
         "time last": (X.transpose(0, 2, 1), "time_last"),
         "time last list": ([series.T for series in X], "time_last"),
     }

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from widenet.errors import InvalidFile, InvalidInput
+from widenet.kernels import Sequences
 
 LAYOUTS = ("auto", "channels_last", "time_last")
 _Sequence = (list, tuple, np.ndarray, torch.Tensor)
@@ -29,9 +30,11 @@ class Block(NamedTuple):
 def is_table(X: Any) -> bool:
     """Whether X is a table with one series a row, or anything else that is not a collection of series.
 
-    Collections of series are arrays with three axes, lists of arrays, lists of lists of unequal lengths or of
-    two levels, and arrays of objects that are such series.
+    Collections of series are arrays with three axes, `Sequences`, lists of arrays, lists of lists of unequal lengths
+    or of two levels, and arrays of objects that are such series.
     """
+    if isinstance(X, Sequences):
+        return False
     if isinstance(X, (np.ndarray, torch.Tensor)):
         return X.ndim != 3 and not (isinstance(X, np.ndarray) and _holds_series(X))
     if not isinstance(X, (list, tuple)) or not X:
@@ -68,6 +71,7 @@ def read_collection(X: Any, layout: str) -> ndarray:
         InvalidInput: On text, NaN, infinity, series without steps or of unequal numbers of channels, or a shape
             that "auto" does not trust.
     """
+    X = X.ragged() if isinstance(X, Sequences) else X
     if len(X) == 0:
         raise InvalidInput("there must be series", f"shape {np.shape(X)}")
     series = [_read_one(i, values, layout) for i, values in enumerate(X)]

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
@@ -69,7 +70,8 @@ class SeriesEstimator(KernelEstimator):
             got = f"{len(series)} series, weights that add up to {weight.sum():g}"
             raise InvalidInput("two series or more are needed, and weights with a positive sum", got)
         # An array has one length by its make; a list may go on with others.
-        self.fixed_length_ = None if isinstance(X, (list, tuple)) or np.ndim(X) == 1 else len(series[0])
+        fixed = isinstance(X, (np.ndarray, torch.Tensor)) and X.ndim == 3
+        self.fixed_length_ = len(series[0]) if fixed else None
         self.channels_ = self.n_features_in_ = series[0].shape[1]
         self.reads_table_ = False
         vars(self).pop("feature_names_in_", None)
@@ -140,7 +142,7 @@ class RecurrentKernelClassifier(SeriesEstimator, KernelClassifier):
     """Classification of time series by the kernel of an infinitely wide recurrent network (RNTK).
 
     Series may differ in length; nothing is padded, cut or warped. X is an array (n, steps, channels), a list of series
-    (steps, channels) or (steps,), or a table (n, steps) of series of one channel.
+    (steps, channels) or (steps,), `Sequences` with a mask, or a table (n, steps) of series of one channel.
 
     With `selection="leave_one_out"` it is `KernelClassifier` on these kernels: least squares on one-hot targets,
     kernel and ridge by closed-form leave-one-out error on all series up to 250, and beyond on the larger of 250 and
