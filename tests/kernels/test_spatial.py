@@ -209,7 +209,11 @@ def test_only_the_last_layer_trained_is_the_nngp():
 )
 def test_what_is_compared_follows_from_the_layers(network: Layer, crossed: bool, own: bool):
     assert (needs_crossed(network), needs_own_moments(network)) == (crossed, own)
-    assert NTK(network)._pair_size(torch.zeros(2, 8, 8, 3)) == (64**2 if crossed else 64)
+
+
+@pytest.mark.parametrize(("end", "numbers"), [(FLAT, 64), (GlobalAveragePool(), 64**2)])
+def test_layer_by_layer_a_pair_holds_its_pairs_of_positions(end: Layer, numbers: int):
+    assert NTK(Conv() >> Erf() >> end >> LAST)._pair_size(torch.zeros(2, 8, 8, 3)) == numbers
 
 
 def test_untracked_moments_after_pooling_are_refused():

@@ -84,6 +84,10 @@ class Kernel(ABC):
             return angular_gram(terms, X, Y)
         if torch.is_grad_enabled() and (X.requires_grad or (Y is not None and Y.requires_grad)):
             return self._cross(X, X if Y is None else Y, same=Y is None)
+        return self._matrix(X, Y)
+
+    def _matrix(self, X: Tensor, Y: Tensor | None) -> Tensor:
+        """Gram matrix without gradients, (n, m) or (n, n): by blocks, unless a kernel has a pass of its own."""
         return fill_blocks(self._cross, X, Y, self._pair_size(X))
 
     def _angular_terms(self, X: Tensor, Y: Tensor | None) -> tuple[AngularTerm, ...] | None:

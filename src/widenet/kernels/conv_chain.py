@@ -15,11 +15,12 @@ from widenet.kernels.blocks import new_matrix, run_tiles
 from widenet.kernels.conv_numbers import Numbers, numbers_of
 from widenet.kernels.conv_plan import Plan
 from widenet.kernels.conv_steps import is_linear, plan_of
-from widenet.kernels.conv_tables import tables_of
+from widenet.kernels.conv_tables import Tables, tables_of
 from widenet.kernels.moments import Moments
 from widenet.kernels.propagate import propagate
 
 _WORK = 2**25  # pairs of positions times steps of one tile: some tens of milliseconds
+_IMAGES = 64  # of which tables are made at a time
 _EXACT_BELOW = {4: 1e-3, 8: 1e-6}  # near below this has lost its digits in the covariance, by bytes of a number
 
 
@@ -44,6 +45,11 @@ class ConvProgram:
         """The program of an architecture on images of one size; None where its layers or their order are others."""
         plan = plan_of(architecture, positions)
         return None if plan is None else ConvProgram(plan, tangent)
+
+    @property
+    def pair_size(self) -> int:
+        """By which blocks of pairs are cut that `cross` computes for others: to some 10 milliseconds of work."""
+        return 16 if self.plan.flattens else 1024
 
     def gram(self, X: Tensor, Y: Tensor | None) -> Tensor:
         """Kernel of all pairs of images, (n, m), by tiles on all threads; without gradients.
@@ -116,19 +122,27 @@ class _Tiles:
 
     def __init__(self, program: ConvProgram, X: Tensor, Y: Tensor | None) -> None:
         self.plan, self.tangent, self.same = program.plan, program.tangent, Y is None
-        points = [_images(X)] if Y is None else [_images(X), _images(Y)]
-        self.numbers = numbers_of(program.plan, program.tangent, points[0].shape[-1])
+        points = [X] if Y is None else [X, Y]
+        self.numbers = numbers_of(program.plan, program.tangent, X.shape[-1])
         self.memory = _Memory(self.numbers, np.dtype(np.float64))
-        tables = [tables_of(program.plan, images, self._pooled) for images in points]
-        if X.dtype == torch.float32 and not self.numbers.pool_rows and all(table.fit_single for table in tables):
+        single = X.dtype == torch.float32 and not self.numbers.pool_rows
+        tables = [self._tables(images, np.dtype(np.float32 if single else np.float64)) for images in points]
+        if single and all(table.fits_single for table in tables):
             self.memory = _Memory(self.numbers, np.dtype(np.float32))
-        self.width, dtype = self.memory.width, self.memory.work.dtype
-        self.x, self.y = tables[0], tables[-1]
-        values = [np.ascontiguousarray(table.values, dtype) for table in tables]
-        self.x_values, self.y_values = values[0], values[-1]
+        elif single:
+            tables = [self._tables(images, np.dtype(np.float64)) for images in points]
+        self.x, self.y, self.width = tables[0], tables[-1], self.memory.width
         work = self.width * len(program.plan.steps) * self.numbers.sites
         self.pairs = max(1, _WORK // (work * self.numbers.sites)) * self.width
         self.rows = max(1, _WORK // (work * self.width)) * self.width
+
+    def _tables(self, points: Tensor, dtype: np.dtype) -> Tables:
+        """Tables of all images, some at a time: between the steps they take several times their room."""
+        images = points[:, None] if points.ndim == 3 else points
+        parts = [tables_of(self.plan, part.detach().double().numpy(), self._pooled) for part in images.split(_IMAGES)]
+        values = np.concatenate([part.values.astype(dtype) for part in parts])
+        outputs = np.concatenate([part.outputs for part in parts])
+        return Tables(values, outputs, all(part.fits_single for part in parts))
 
     def _program(self) -> tuple:
         return (*self.numbers.arrays, _EXACT_BELOW[self.memory.work.itemsize])
@@ -155,7 +169,7 @@ class _Tiles:
 
     def listed(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Kernel of a list of pairs of images, (pairs,)."""
-        sums, tables = np.empty((3, len(first))), (self.x_values, self.y_values)
+        sums, tables = np.empty((3, len(first))), (self.x.values, self.y.values)
         for start, stop in _spans(len(first), self.width):
             which = np.stack([first[start:stop], second[start:stop]])
             sums[:, start:stop] = self._pairs(tables, which, self.numbers.segments)[:, : stop - start]
@@ -171,9 +185,9 @@ class _Tiles:
         i, j = corner
         others = slice(j, j + self.width)
         rows = slice(i, min(i + self.rows, j + self.width) if self.same else i + self.rows)
-        memory, X = self.memory, self.x_values[rows]
-        which = np.arange(j, min(others.stop, len(self.y_values)))
-        displacements.pack(self.y_values, which, memory.y)
+        memory, X = self.memory, self.x.values[rows]
+        which = np.arange(j, min(others.stop, len(self.y.values)))
+        displacements.pack(self.y.values, which, memory.y)
         sums = np.zeros((len(X), 3, self.width))
         displacements.run_rows(memory.work, memory.pools, (X, memory.y), self._program(), self.numbers.segments, sums)
         sums = sums[:, :, : len(which)].transpose(1, 0, 2)
@@ -214,12 +228,6 @@ def _linear_tail(layer: Layer, covariance: np.ndarray, tangent: np.ndarray) -> t
         tangent = tangent + covariance + bias if layer.trainable else tangent
         return covariance + (bias if layer.bias_init == "normal" else 0.0), tangent
     return covariance, tangent
-
-
-def _images(points: Tensor) -> np.ndarray:
-    """Points as images of two axes in double precision."""
-    images = points.detach().double().numpy()
-    return images[:, None] if images.ndim == 3 else images
 
 
 def _spans(count: int, size: int) -> list[tuple[int, int]]:

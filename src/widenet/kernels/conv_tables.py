@@ -17,18 +17,14 @@ class Tables:
     """Tables of a set of images.
 
     Attributes:
-        values: (n, numbers) in double precision: what the steps name by the row they start at; the inputs come last.
+        values: (n, numbers): what the steps name by the row they start at; the inputs come last.
         outputs: Second moments of what flattening leaves, (n,).
+        fits_single: Whether all numbers but zeros are safe in single precision.
     """
 
     values: np.ndarray
     outputs: np.ndarray
-
-    @property
-    def fit_single(self) -> bool:
-        """Whether all numbers but zeros are safe in single precision."""
-        sizes = np.abs(self.values[self.values != 0])
-        return sizes.size == 0 or bool(sizes.min() > _SMALL and sizes.max() < _LARGE)
+    fits_single: bool
 
 
 # Second moments of pooled positions, from the tables so far and the number of the segment that ends with the pool.
@@ -55,6 +51,13 @@ def tables_of(plan: Plan, images: np.ndarray, pooled: Pooled) -> Tables:
     return _Fill(plan, images, pooled).run()
 
 
+def fits_single(values: np.ndarray) -> bool:
+    """Whether numbers, zeros aside, and products of two of them are safe in single precision."""
+    sizes = np.abs(values)
+    smallest = np.min(sizes, initial=1.0, where=sizes > 0)
+    return bool(smallest > _SMALL and np.max(sizes, initial=0.0) < _LARGE)
+
+
 class _Fill:
     """Carries the second moments of all slots from step to step."""
 
@@ -69,7 +72,7 @@ class _Fill:
     def run(self) -> Tables:
         for step in self.plan.steps:
             self._step(step)
-        return Tables(self.values, self.outputs)
+        return Tables(self.values, self.outputs, fits_single(self.values))
 
     def _step(self, step: Step) -> None:
         if step.kind == loops.FIRST:

@@ -74,6 +74,10 @@ class _NetworkKernel(Kernel):
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         return self._reading.cross(X, Y, same=same).to(X.dtype)
 
+    def _matrix(self, X: Tensor, Y: Tensor | None) -> Tensor:
+        whole = self._reading.gram(X, Y)
+        return super()._matrix(X, Y) if whole is None else whole
+
     def _diagonal(self, X: Tensor) -> Tensor:
         return self._reading.diagonal(X).to(X.dtype)
 

@@ -28,6 +28,7 @@ from widenet.architectures import (
     windows,
 )
 from widenet.errors import InvalidArchitecture, InvalidInput
+from widenet.kernels.conv_chain import ConvProgram
 from widenet.kernels.moments import Moments, listed_moments, root
 from widenet.kernels.propagate import propagate, weighted
 from widenet.kernels.readings import Reading
@@ -269,14 +270,30 @@ class Images(Reading):
         except InvalidArchitecture as error:
             raise InvalidInput(error.asked, error.got, error.cure) from error
 
+    def gram(self, X: Tensor, Y: Tensor | None) -> Tensor | None:
+        """Gram matrix by the fused pass on all threads, where it serves the network and no gradient is asked for."""
+        program = self._program(X, X if Y is None else Y)
+        return None if program is None else program.gram(self._images(X), None if Y is None else self._images(Y))
+
+    def _program(self, X: Tensor, Y: Tensor) -> ConvProgram | None:
+        if X.device.type != "cpu" or (torch.is_grad_enabled() and (X.requires_grad or Y.requires_grad)):
+            return None
+        return ConvProgram.of(self.architecture, self.tangent, tuple(self._images(X).shape[1:-1]))
+
     def pair_size(self, X: Tensor) -> int:
         """Number of pairs of positions of a pair of points."""
+        program = self._program(X.detach(), X.detach())
+        if program is not None:
+            return program.pair_size
         positions = math.prod(self._images(X).shape[1:-1])
         return positions**2 if needs_crossed(self.architecture) else positions
 
     def cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
-        """Kernel of all pairs of points, in float64."""
-        return self.all_pairs(X, Y, same=same)
+        """Kernel of all pairs of points: by the fused pass as in `gram`, or else layer by layer."""
+        program = self._program(X, Y)
+        if program is None:
+            return self.all_pairs(X, Y, same=same)
+        return program.cross(self._images(X), self._images(Y), same=same).double()
 
     def all_pairs(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         """The same layer by layer in torch; with gradients by chunks that are computed again backwards."""
