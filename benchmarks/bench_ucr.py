@@ -14,7 +14,9 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _timing import save
@@ -78,11 +80,29 @@ class MiniRocketMethod(Method):
             path = Path(folder) / "set.npz"
             train, test = (np.stack(list(standardised(part))).transpose(0, 2, 1) for part in (data.train, data.test))
             np.savez(path, X_train=train, y_train=data.y_train, X_test=test, y_test=data.y_test)
-            command = [str(aeon_python()), str(HERE / "minirocket_worker.py"), str(path), str(self.seeds)]
-            answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            answer = ask_minirocket(path, self.seeds)
         accuracies = [float(value) for value in answer["accuracies"]]
         spread = {f"seed {i}": value for i, value in enumerate(accuracies)}
         return [Score("MiniRocket", float(np.mean(accuracies)), float(answer["seconds"]), {**spread})]
+
+
+@cache
+def aeon_process(seeds: int) -> "subprocess.Popen[str]":
+    """One process for all sets: aeon takes half a minute to import and compile."""
+    command = [str(aeon_python()), str(HERE / "minirocket_worker.py"), str(seeds)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def ask_minirocket(path: Path, seeds: int) -> dict[str, Any]:
+    """Accuracies and seconds of MiniRocket on the arrays of a file."""
+    process = aeon_process(seeds)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(path, file=process.stdin, flush=True)
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the process of aeon ended with exit code {process.wait()}")
+    return json.loads(line)
 
 
 def aeon_python() -> Path:
