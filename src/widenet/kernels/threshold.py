@@ -9,6 +9,7 @@ For standard normal u, v at the angle t (correlation cos t) and thresholds h, k 
 Integrated from pi down these give P and J as integrals of positive functions, without cancellation.
 """
 
+from functools import lru_cache
 from math import pi, sqrt
 from typing import Any
 
@@ -32,7 +33,7 @@ _ROOT_2, _DENSITY = sqrt(2.0), 1 / sqrt(2 * pi)
 
 
 def orthant_probability(h: Tensor, k: Tensor, theta: Tensor) -> Tensor:
-    """P[u >= h and v >= k] for standard normal u, v at an angle, right to a few units of rounding of itself.
+    """P[u >= h and v >= k] for standard normal u, v at an angle, right to 1e-13 of itself.
 
     Args:
         h: Thresholds of u, positive float64.
@@ -49,7 +50,7 @@ def orthant_probability(h: Tensor, k: Tensor, theta: Tensor) -> Tensor:
 
 
 def rectified_product(h: Tensor, k: Tensor, theta: Tensor) -> Tensor:
-    """E max(u - h, 0) max(v - k, 0) for standard normal u, v at an angle, right to 1e-13 of itself.
+    """E max(u - h, 0) max(v - k, 0) for standard normal u, v at an angle, right to 1e-12 of itself.
 
     Args:
         h: Thresholds of u, positive float64.
@@ -170,9 +171,9 @@ def _product(h: Tensor, k: Tensor, theta: Tensor, parts: tuple[Tensor, Tensor, T
     last = torch.sin(theta) * torch.exp(-(h * h + b * b) / 2) / (2 * pi)
     values = (cosine + product) * probability - first - second + last.nan_to_num(0.0)
     lost = (cosine.abs() + product) * probability + first + second > _LOST * torch.maximum(values, size)
-    # The integrand is smooth beyond w of some rounding for large M only, else well away from 0.
-    low = torch.where(h > k, b, c)
-    lost &= (low > 0.5) | ((low > -1e-9) & (torch.maximum(h, k) > 3))
+    # The integrand is smooth well away from w = 0 and +-i M; closer to 0 it still beats M^4 / 2 units of rounding.
+    low, most = torch.where(h > k, b, c), torch.maximum(h, k)
+    lost &= ((low > 0.5) & (low * low + most * most > 1.5)) | ((low > -1e-9) & (most > 6))
     if lost.any():
         values[lost] = _integrated_product(h[lost], k[lost], theta[lost])
     return values
@@ -187,7 +188,7 @@ def _integrated_product(h: Tensor, k: Tensor, theta: Tensor) -> Tensor:
     bend = 4 * skew * mean
     at_low = (low * low + bend).sqrt()
     total = torch.zeros_like(h)
-    for node, weight in _gauss(1.0):
+    for node, weight in _gauss(1.0, 48):
         z = node * reach
         w = low + z
         at_w = (w * w + bend).sqrt()
@@ -220,15 +221,15 @@ def _near_distance(x: Tensor, y: Tensor, h: Tensor, k: Tensor, theta: Tensor) ->
     return parallel + 2 * root(x * y) * turn
 
 
-def _gauss(length: float) -> list[tuple[float, float]]:
-    """Nodes and weights of Gauss and Legendre on [0, length], 28 of them."""
-    return [(length * node, length * weight) for node, weight in _RULE]
+def _gauss(length: float, count: int = 28) -> list[tuple[float, float]]:
+    """Nodes and weights of Gauss and Legendre on [0, length]."""
+    return [(length * node, length * weight) for node, weight in _rule(count)]
 
 
-_RULE = [
-    ((1 + node) / 2, weight / 2)
-    for node, weight in zip(*(part.tolist() for part in np.polynomial.legendre.leggauss(28)), strict=True)
-]
+@lru_cache(maxsize=4)
+def _rule(count: int) -> list[tuple[float, float]]:
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return list(zip(((1 + nodes) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _upper_tail(z: Tensor) -> Tensor:
