@@ -18,7 +18,7 @@ from widenet.kernels.recurrent_moments import SequenceSteps, pair_steps, sequenc
 from widenet.kernels.recurrent_tables import UNIT, FusedRecurrence, SequenceTable
 from widenet.kernels.sequences import pack_sequences, sequence_lengths
 
-_TILE, _POOLED_TILE = 128, 32  # sequences of a block of pairs: large beside the work for each one, small beside a wait
+_TILE, _POOLED_TILE = 128, 64  # sequences of a block of pairs: large beside the work for each one, small beside a wait
 
 
 @dataclass(frozen=True)
