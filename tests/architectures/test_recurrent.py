@@ -20,9 +20,7 @@ def test_only_what_differs_from_the_defaults_is_shown():
 @pytest.mark.parametrize("name", ["hidden_std", "input_std", "bias_std", "initial_std"])
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "1", True])
 def test_factors_are_numbers_of_at_least_zero(name, value):
-    with pytest.raises(
-        (InvalidArchitecture, TypeCheckError), match=f"{name} must be a finite|Type-check error"
-    ):
+    with pytest.raises((InvalidArchitecture, TypeCheckError), match=f"{name} must be a finite|Type-check error"):
         Recurrent(**{name: value})
 
 

@@ -6,9 +6,9 @@ from widenet.kernels.conv_plan import Step
 
 def test_integers_and_reals_stand_where_the_loops_look_for_them():
     words = "kind source other target grid grid_after rows columns stride stride_columns pad pad_columns "
-    words += "activation trained signed roots other_roots inverses channels fast"
+    words += "activation trained signed roots other_roots inverses channels sites fast"
     places = {name: getattr(loops, name.upper()) for name in words.split()}
-    assert sorted(places.values()) == list(range(20))
+    assert sorted(places.values()) == list(range(21))
     for name, place in places.items():
         boolean = name in {"trained", "signed", "fast"}
         value = not getattr(Step(0), name) if boolean else 7

@@ -106,7 +106,7 @@ NONE, HALF, WHOLE = 0, 1, 2  # an activation's kind: none; of angles up to pi/2;
 CONVOLUTION, FIRST, ADDITION, NORMALISATION, OUTPUT, POOLING, POOLED = range(7)  # what a step is
 # The integers of a step, then its reals; what they are stands in `conv_steps.Step`.
 KIND, SOURCE, OTHER, TARGET, GRID, GRID_AFTER, ROWS, COLUMNS, STRIDE, STRIDE_COLUMNS, PAD, PAD_COLUMNS = range(12)
-ACTIVATION, TRAINED, SIGNED, ROOTS, OTHER_ROOTS, INVERSES, CHANNELS, FAST = range(12, 20)
+ACTIVATION, TRAINED, SIGNED, ROOTS, OTHER_ROOTS, INVERSES, CHANNELS, SITES, FAST = range(12, 21)
 GAIN, ODD, EVEN, BIAS, OTHER_GAIN = range(5)
 
 
@@ -247,21 +247,26 @@ def _near(work, tables, output, grid, step, K):
     return near
 
 
+@_part
+def _pixels(work, tables, site, partner, step):
+    """Covariance of two pixels: the product summed over the channels."""
+    total = read(tables[0], step[ROOTS] + site) * read(tables[1], step[ROOTS] + partner)
+    for channel in range(1, step[CHANNELS]):
+        start = step[ROOTS] + channel * step[SITES]
+        total = total + read(tables[0], start + site) * read(tables[1], start + partner)
+    return total
+
+
 @_loop
 def inputs(work, scratch, tables, grid, step):
-    """Covariances of the pixels: products summed over the channels."""
-    x, y = tables
+    """Covariances of the pixels."""
     r0, r1, c0, c1, dr, dc, height, breadth, _ = grid
     lanes = width(work)
     for r in range(r0, r1):
         s = shifted(r, dr, height)
         for c in range(c0, c1):
-            d = shifted(c, dc, breadth)
-            total = constant(work, 0.0)
-            for channel in range(step[CHANNELS]):
-                table = step[ROOTS] + channel * height * breadth
-                total = total + read(x, table + r * breadth + c) * read(y, table + s * breadth + d)
-            store(work, scratch[0] + (r * breadth + c) * lanes, total)
+            site, partner = r * breadth + c, s * breadth + shifted(c, dc, breadth)
+            store(work, scratch[0] + site * lanes, _pixels(work, tables, site, partner, step))
 
 
 @_loop
@@ -332,13 +337,21 @@ def convolved(work, places, tables, grid, step, mode):
     lanes, numbers = width(work), numbers_of(work, reals)
     trained, bias = constant(work, float(step[TRAINED])), constant(work, reals[BIAS])
     one, two, zero = numbers[0], constant(work, 2.0), constant(work, 0.0)
-    roots, activation = step[ROOTS], step[ACTIVATION]
+    roots, activation, first = step[ROOTS], step[ACTIVATION], step[KIND] == FIRST
     # One register between the rows: the sum around column -1 is written there before it is complete.
     line = (breadth + 1) * lanes
     for r in range(r0, r1 + 1):
         low, middle, top = (r % 3) * line, ((r + 2) % 3) * line, ((r + 1) % 3) * line
         low_k, low_g = scratch[0] + low, scratch[1] + low
-        if r < r1:
+        if r < r1 and first:
+            k0, k1 = zero, zero
+            for c in range(c0, c1):
+                site = r * breadth + c
+                k = _pixels(work, tables, site, site + dr * breadth + dc, step)
+                store(work, low_k + (c - 1) * lanes, k0 + (k1 + k))
+                k0, k1 = k1, k
+            store(work, low_k + (c1 - 1) * lanes, k0 + k1)
+        elif r < r1:
             k0, k1, g0, g1 = zero, zero, zero, zero
             for c in range(c0, c1):
                 site = r * breadth + c
@@ -367,6 +380,8 @@ def convolved(work, places, tables, grid, step, mode):
             K = load(work, scratch[0] + top + i) + load(work, scratch[0] + middle + i) + load(work, low_k + i) + bias
             output = r - 1, e, scratch[2], site, site + dr * breadth + dc, exact_below, reals[BIAS]
             store(work, target[0] + site * lanes, _near(work, tables, output, grid, step, K))
-            if tangent:
+            if first:
+                store(work, target[1] + site * lanes, trained * K)
+            elif tangent:
                 T = load(work, scratch[1] + top + i) + load(work, scratch[1] + middle + i) + load(work, low_g + i)
                 store(work, target[1] + site * lanes, T + trained * bias)

@@ -224,7 +224,8 @@ def _step_of(steps, k):
     """The integers of a step as a tuple, whose reading costs nothing."""
     s = steps
     first = s[k, 0], s[k, 1], s[k, 2], s[k, 3], s[k, 4], s[k, 5], s[k, 6], s[k, 7], s[k, 8], s[k, 9]
-    return (*first, s[k, 10], s[k, 11], s[k, 12], s[k, 13], s[k, 14], s[k, 15], s[k, 16], s[k, 17], s[k, 18], s[k, 19])
+    second = s[k, 10], s[k, 11], s[k, 12], s[k, 13], s[k, 14], s[k, 15], s[k, 16], s[k, 17], s[k, 18], s[k, 19]
+    return (*first, *second, s[k, 20])
 
 
 @_loop
@@ -245,7 +246,7 @@ def _run_steps(buffers, pools, tables, program, at, out):
         source, other = _slot(sites, step[SOURCE], lanes), _slot(sites, step[OTHER], lanes)
         target = _slot(sites, step[TARGET], lanes)
         places, mode = (scratch, source, target), (reals, exact_below, tangent)
-        if kind == CONVOLUTION and step[FAST] != 0:
+        if kind in (CONVOLUTION, FIRST) and step[FAST] != 0:
             convolved(work, places, tables, grid, step, mode)
         elif kind in (CONVOLUTION, FIRST):
             if kind == FIRST:

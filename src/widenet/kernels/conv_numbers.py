@@ -67,7 +67,7 @@ def numbers_of(plan: Plan, tangent: bool, channels: int) -> Numbers:
     steps, inputs = [], plan.rows
     for step in plan.steps:
         first = step.kind == loops.FIRST
-        steps.append(replace(step, roots=inputs, channels=channels) if first else step)
+        steps.append(replace(step, roots=inputs, channels=channels, sites=rows * columns) if first else step)
         inputs += rows * columns * channels * first
     bounds = [*plan.segments, len(steps)]
     ends = [steps[stop - 1].grid for stop in bounds[1:]]

@@ -30,6 +30,7 @@ class Step:
         other_roots: The same of the second term.
         inverses: The same of sqrt(1/2) over the roots of the second moments that come out.
         channels: Number of channels of the inputs, else 1.
+        sites: Number of positions of the state that is read.
         fast: Whether the filter is 3 x 3 with zeros around.
         gain: Factor of covariance and tangent.
         odd: Share of the second moment of an activation that its odd part has.
@@ -57,6 +58,7 @@ class Step:
     other_roots: int = 0
     inverses: int = 0
     channels: int = 1
+    sites: int = 0
     fast: bool = False
     gain: float = 1.0
     odd: float = 0.0
@@ -67,12 +69,12 @@ class Step:
     @property
     def integers(self) -> tuple[int, ...]:
         """The integers in order."""
-        return tuple(int(value) for value in astuple(self)[:20])
+        return tuple(int(value) for value in astuple(self)[:21])
 
     @property
     def reals(self) -> tuple[float, ...]:
         """The reals in order."""
-        return astuple(self)[20:]
+        return astuple(self)[21:]
 
 
 @dataclass(frozen=True)

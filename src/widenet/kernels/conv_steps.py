@@ -155,7 +155,7 @@ class _Compiler:
             signed=signed,
             roots=0 if first else self._table(state.grid),
             inverses=self._table(grid),
-            fast=same and not first,
+            fast=same,
             bias=layer.bias_std**2,
         )
         self.steps.append(self._with_windows(step, along))
