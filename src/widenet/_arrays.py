@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from widenet.errors import InvalidInput
 
 Array = Any  # a NumPy array, a torch tensor, or anything that `np.asarray` reads
 
+_FEW = 2**18  # numbers
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
@@ -101,7 +102,11 @@ def _as_points(array: Array, name: str) -> Tensor:
             f"{name} must be (points, ..., channels) with at least one of each", f"shape {tuple(points.shape)}"
         )
     # One pass over the data: a sum is finite only if no entry is NaN or infinite; it can also overflow.
-    if not torch.isfinite(points.detach().sum()) and not torch.isfinite(points.detach()).all():
+    # A few numbers are summed by NumPy: torch's idle threads would spin for milliseconds beside what follows.
+    few = points.device.type == "cpu" and points.numel() < _FEW
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(points.detach().numpy().sum() if few else points.detach().sum())
+    if not isfinite(total) and not torch.isfinite(points.detach()).all():
         bad = (~torch.isfinite(points.detach())).reshape(len(points), -1).any(1).nonzero()[:, 0]
         raise InvalidInput(
             f"{name} must be finite",

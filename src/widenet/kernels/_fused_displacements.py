@@ -319,16 +319,36 @@ def pack(tables, which, packed):
 
 
 @_loop
-def run_rows(buffers, pools, tables, program, segments, out):
+def _copied(packed, lane, into):
+    """Overwrite the tables of one lane by those of another."""
+    for row in range(packed.shape[0]):
+        packed[row, into] = packed[row, lane]
+
+
+@_loop
+def run_rows(spaces, tables, program, segments, own, out):
     """`run_segments` for images each with one register of others.
 
+    An image beside itself would take the whole register through the branch of near pairs, at three times the price: in
+    its place stands its neighbour, and what comes out is for the caller to overwrite.
+
     Args:
-        buffers: As there.
-        pools: As there.
+        spaces: Workspace and pools as there.
         tables: Those of the images, (n, numbers), and of the others, (numbers, lanes).
         program: As there.
         segments: As there.
+        own: Lane of the first image itself; the next ones follow it. Lanes that the register does not have mean none.
         out: (n, 3, lanes).
     """
+    buffers, pools = spaces
+    others = tables[1]
+    lanes = others.shape[1]
+    kept = others[:, 0].copy()
     for i in range(tables[0].shape[0]):
-        run_segments(buffers, pools, (tables[0][i], tables[1]), program, segments, out[i])
+        lane = own + i
+        if 0 <= lane < lanes:
+            kept[:] = others[:, lane]
+            _copied(others, lane - 1 if lane > 0 else lanes - 1, lane)
+        run_segments(buffers, pools, (tables[0][i], others), program, segments, out[i])
+        if 0 <= lane < lanes:
+            others[:, lane] = kept

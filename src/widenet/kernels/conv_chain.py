@@ -20,6 +20,7 @@ from widenet.kernels.moments import Moments
 from widenet.kernels.propagate import propagate
 
 _WORK = 2**25  # pairs of positions times steps of one tile: some tens of milliseconds
+_SHARES = 4  # tiles of a thread at least, so that threads end at about the same time
 _IMAGES = 64  # of which tables are made at a time
 _EXACT_BELOW = {4: 1e-3, 8: 1e-6}  # near below this has lost its digits in the covariance, by bytes of a number
 
@@ -91,7 +92,7 @@ class ConvProgram:
         result = new_matrix(n, m, X)
         K = result.numpy()
         if self.plan.flattens and len(self.plan.segments) == 1:
-            run_tiles(lambda tile: tiles.fill_rows(tile, K), tiles.row_corners(n, m), threads=threads)
+            run_tiles(lambda tile: tiles.fill_rows(tile, K), tiles.row_corners(n, m, threads), threads=threads)
             return result
         starts = np.cumsum([0, *range(n, 1, -1)]) if Y is None else np.arange(n) * m
 
@@ -138,8 +139,9 @@ class _Tiles:
 
     def _tables(self, points: Tensor, dtype: np.dtype) -> Tables:
         """Tables of all images, some at a time: between the steps they take several times their room."""
-        images = points[:, None] if points.ndim == 3 else points
-        parts = [tables_of(self.plan, part.detach().double().numpy(), self._pooled) for part in images.split(_IMAGES)]
+        images = (points[:, None] if points.ndim == 3 else points).detach().numpy()
+        parts = [images[start:stop] for start, stop in _spans(len(images), _IMAGES)]
+        parts = [tables_of(self.plan, part.astype(np.float64), self._pooled) for part in parts]
         values = np.concatenate([part.values.astype(dtype) for part in parts])
         outputs = np.concatenate([part.outputs for part in parts])
         return Tables(values, outputs, all(part.fits_single for part in parts))
@@ -175,8 +177,10 @@ class _Tiles:
             sums[:, start:stop] = self._pairs(tables, which, self.numbers.segments)[:, : stop - start]
         return self._after(sums, self.x.outputs[first], self.y.outputs[second])
 
-    def row_corners(self, n: int, m: int) -> list[tuple[int, int]]:
-        """First rows and columns of the tiles of a network that flattens."""
+    def row_corners(self, n: int, m: int, threads: int) -> list[tuple[int, int]]:
+        """First rows and columns of the tiles of a network that flattens; of few images, some tiles for each thread."""
+        share = -(-n * m // (self.width**2 * _SHARES * threads * (2 if self.same else 1))) * self.width
+        self.rows = min(self.rows, share)
         corners = [(i, j) for j in range(0, m, self.width) for i in range(0, n, self.rows)]
         return [(i, j) for i, j in corners if not self.same or i <= j]
 
@@ -189,13 +193,16 @@ class _Tiles:
         which = np.arange(j, min(others.stop, len(self.y.values)))
         displacements.pack(self.y.values, which, memory.y)
         sums = np.zeros((len(X), 3, self.width))
-        displacements.run_rows(memory.work, memory.pools, (X, memory.y), self._program(), self.numbers.segments, sums)
+        own = i - j if self.same else self.width
+        program = self._program()
+        displacements.run_rows((memory.work, memory.pools), (X, memory.y), program, self.numbers.segments, own, sums)
         sums = sums[:, :, : len(which)].transpose(1, 0, 2)
         block = self._after(sums, self.x.outputs[rows][:, None], self.y.outputs[others][None, :])
         if self.same and rows.stop > j:
             # Rows and registers start at multiples of a register: the square on the diagonal is the end of the block.
             square = block[j - i :]
-            square[:] = np.triu(square) + np.triu(square, 1).T
+            square[:] = np.triu(square, 1) + np.triu(square, 1).T
+            np.fill_diagonal(square, self.listed(which, which))
         K[rows, others] = block
         if self.same:
             K[others, rows] = block.T
