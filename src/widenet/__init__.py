@@ -97,8 +97,8 @@ if TYPE_CHECKING:
     )
     from widenet.solvers.cholesky import Cholesky
     from widenet.solvers.spectral import Spectral
-    from widenet.theory.fluctuations import kernel_regime
     from widenet.theory.matching import match_laplace
+    from widenet.theory.relu_fluctuations import kernel_regime
     from widenet.theory.sparsity import (
         choose_threshold,
         eigen_report,
@@ -144,8 +144,8 @@ _HOMES = {
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
     "widenet.solvers.spectral": "Spectral",
-    "widenet.theory.fluctuations": "kernel_regime",
     "widenet.theory.matching": "match_laplace",
+    "widenet.theory.relu_fluctuations": "kernel_regime",
     "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction",
     "widenet.theory.spectrum": "zonal_spectrum",
 }

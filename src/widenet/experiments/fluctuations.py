@@ -21,7 +21,7 @@ from widenet.experiments.finite_residual import (
 )
 from widenet.experiments.result_tables import Cell, Column, ResultTable
 from widenet.kernels.neural import NTK
-from widenet.theory.fluctuations import (
+from widenet.theory.relu_fluctuations import (
     dense_ntk_variance,
     dense_second_moment,
     densenet_ntk_variance,

@@ -1,6 +1,7 @@
 """Theory of wide networks as kernels."""
 
-from widenet.theory.fluctuations import (
+from widenet.theory.matching import LaplaceMatch, match_laplace
+from widenet.theory.relu_fluctuations import (
     KernelRegime,
     dense_ntk_variance,
     dense_second_moment,
@@ -11,7 +12,6 @@ from widenet.theory.fluctuations import (
     residual_ntk_variance_limit,
     residual_second_moment,
 )
-from widenet.theory.matching import LaplaceMatch, match_laplace
 from widenet.theory.sparsity import EigenReport, choose_threshold, eigen_report, expected_active_fraction
 from widenet.theory.spectrum import ZonalSpectrum, decay_slope, multiplicity, zonal_spectrum
 
