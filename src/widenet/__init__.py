@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         Normalized,
     )
     from widenet.linalg.kernel_matrix import KernelMatrix
+    from widenet.networks.finite_network import network
     from widenet.solvers.auto import Auto
     from widenet.solvers.base import (
         Solution,
@@ -140,6 +141,7 @@ _HOMES = {
     "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
     "widenet.kernels.wrappers": "Homogeneous Normalized",
     "widenet.linalg.kernel_matrix": "KernelMatrix",
+    "widenet.networks.finite_network": "network",
     "widenet.solvers.auto": "Auto",
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
@@ -228,6 +230,7 @@ __all__ = [
     "load",
     "match_laplace",
     "myrtle",
+    "network",
     "progress",
     "recurrent",
     "residual",
