@@ -364,3 +364,20 @@ def test_bad_sequences_are_refused():
             call()
     with pytest.raises(InvalidArchitecture, match="steps, channels"):
         NTK(recurrent(1), input_shape=(28, 28, 1))
+
+
+@pytest.mark.parametrize("hidden_std", [0.5, 1.4, 2**0.5, 1.5])
+@pytest.mark.parametrize("smooth", [False, True])
+def test_single_precision_of_long_sequences(hidden_std, smooth):
+    """Within 1e-6 of the largest diagonal, with duplicates, near-duplicates and opposites of different lengths."""
+    X = np.random.default_rng(5).standard_normal((24, 300))
+    X = np.cumsum(X, axis=1) / 10 if smooth else X
+    X[1], X[2], X[3] = X[0], X[0] + 1e-4 * X[5], -X[0]
+    K = NTK(recurrent(1, Recurrent(hidden_std=hidden_std, bias_std=0.1)))
+    rows = [row[: 300 - 7 * (index // 6)] for index, row in enumerate(X.astype(np.float32))]
+    exact = K([row.astype(np.float64) for row in rows])
+    found = K(rows)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-6 * exact.diagonal().max())
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(K(rows[:7], rows[5:]), exact[:7, 5:], rtol=0, atol=1e-6 * exact.diagonal().max())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from widenet.architectures import Dense, Identity, Layer, Repeat, Serial, serial
 from widenet.architectures.recurrent import LastStep, Recurrent, StepwiseAverage
 from widenet.architectures.spatial import GlobalAveragePool, SpatialLayer
 from widenet.errors import InvalidArchitecture, InvalidInput
+from widenet.kernels.blocks import new_matrix, run_tiles
 from widenet.kernels.moments import Moments
 from widenet.kernels.propagate import propagate
 from widenet.kernels.readings import Reading
@@ -18,6 +20,7 @@ from widenet.kernels.recurrent_moments import SequenceSteps, pair_steps, sequenc
 from widenet.kernels.recurrent_tables import UNIT, FusedRecurrence, SequenceTable
 from widenet.kernels.sequences import pack_sequences, sequence_lengths
 
+_SHARED_TILE = 96  # sequences of a tile whose tables are shared: some milliseconds of work
 _TILE, _POOLED_TILE = 128, 64  # sequences of a block of pairs: large beside the work for each one, small beside a wait
 
 
@@ -94,6 +97,39 @@ class SequenceReading(Reading):
         tile = _POOLED_TILE if isinstance(self._readout, GlobalAveragePool) else _TILE
         return (512 // tile) ** 2
 
+    def gram(self, X: Tensor, Y: Tensor | None) -> Tensor | None:
+        """Gram matrix by the fused loops on all threads, where the last step is read and no gradient is asked for.
+
+        Tables of the sequences are made once, and the tiles of pairs in their order. Points in single precision are
+        carried so where `FusedRecurrence.fits_single`.
+        """
+        fused = self._fused(X, X if Y is None else Y)
+        if fused is None or not isinstance(self._readout, LastStep):
+            return None
+        tables = [fused.table(points) for points in ((X,) if Y is None else (X, Y))]
+        own = None if Y is not None else self._head(self._own_of(fused, tables[0]), X.dtype)
+        if X.dtype == torch.float32 and fused.fits_single:
+            tables = [table.single for table in tables]
+        x, y = tables[0], tables[-1]
+        parts_x, parts_y = x.parts(_SHARED_TILE), y.parts(_SHARED_TILE)
+        result = new_matrix(len(X), len(X if Y is None else Y), X)
+
+        def fill(tile: tuple[int, int]) -> None:
+            (rows, first), (columns, second) = parts_x[tile[0]], parts_y[tile[1]]
+            itself = Y is None and tile[0] == tile[1]
+            values = self._head(self._sums_of_last(fused, first, first if itself else second, same=itself), X.dtype)
+            block, to_rows, to_columns = values.to(X.dtype).numpy(), x.order[rows], y.order[columns]
+            result.numpy()[np.ix_(to_rows, to_columns)] = block
+            if Y is None and not itself:
+                result.numpy()[np.ix_(to_columns, to_rows)] = block.T
+
+        tiles = [(i, j) for i in range(len(parts_x)) for j in range(len(parts_y)) if Y is not None or i <= j]
+        # Those on the diagonal are half the work: last, so that threads end at about the same time.
+        run_tiles(fill, sorted(tiles, key=lambda tile: tile[0] == tile[1]), threads=torch.get_num_threads())
+        if own is not None:
+            result.diagonal().copy_(own)
+        return result
+
     def cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         """Kernel of all pairs, (n, m) in float64."""
         return self._values(X, Y, same=same)
@@ -137,14 +173,17 @@ class SequenceReading(Reading):
     def _fused_sums(self, fused: FusedRecurrence, X: Tensor, Y: Tensor, *, same: bool) -> _Sums:
         x = fused.table(X)
         y = x if same else fused.table(Y)
-        power = _powers(x)[:, None] + _powers(y)
         if isinstance(self._readout, LastStep):
-            apart, together, tangent = fused.last(x, y, same=same)
-            moments = Moments(_lasts(x)[:, None], _lasts(y)[None], apart, together, self._marked(tangent))
-            return _Sums(moments, moments.cross, tangent, power)
+            return self._sums_of_last(fused, x, y, same=same)
+        power = _powers(x)[:, None] + _powers(y)
         pooled = isinstance(self._readout, GlobalAveragePool)
         covariance, tangent = fused.summed(x, y, 1 if pooled else 0.5, lags=pooled, same=same)
         return _Sums(None, covariance, tangent, power)
+
+    def _sums_of_last(self, fused: FusedRecurrence, x: SequenceTable, y: SequenceTable, *, same: bool) -> _Sums:
+        apart, together, tangent = fused.last(x, y, same=same)
+        moments = Moments(_lasts(x)[:, None], _lasts(y)[None], apart, together, self._marked(tangent))
+        return _Sums(moments, moments.cross, tangent, _powers(x)[:, None] + _powers(y))
 
     def _slow_sums(self, X: Tensor, Y: Tensor, *, same: bool) -> _Sums:
         layers = self._parts[0]
@@ -174,11 +213,10 @@ class SequenceReading(Reading):
 
     def _own_values(self, X: Tensor) -> Tensor:
         fused = self._fused(X)
-        sums = self._slow_own(X) if fused is None else self._fused_own(fused, X)
+        sums = self._slow_own(X) if fused is None else self._own_of(fused, fused.table(X))
         return self._head(sums, X.dtype)
 
-    def _fused_own(self, fused: FusedRecurrence, X: Tensor) -> _Sums:
-        table = fused.table(X)
+    def _own_of(self, fused: FusedRecurrence, table: SequenceTable) -> _Sums:
         power = 2 * _powers(table)
         if isinstance(self._readout, LastStep):
             x, tangent = _lasts(table), table.given(table.tangents[-1])

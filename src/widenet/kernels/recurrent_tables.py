@@ -1,6 +1,6 @@
 """Recurrent layers of positively homogeneous activations, or of error functions, by the fused loops."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import pi, sqrt
 
@@ -11,9 +11,12 @@ from torch import Tensor
 from widenet.architectures import AbsLinear, Erf
 from widenet.architectures.recurrent import Recurrent
 from widenet.kernels._fused_recurrent import recurrent_pairs
+from widenet.kernels._fused_recurrent_lanes import recurrent_registers
 from widenet.kernels._fused_sequences import error_tables, homogeneous_tables
 from widenet.kernels.sequences import sequence_lengths, trimmed
 
+_DAMPED = 0.99  # factor of E h^2 from step to step up to which single precision serves
+_FOLDED = 0.75  # share of the odd part of an activation up to which far, 1 - near, keeps its digits
 UNIT = 200  # sizes are kept over 2^(UNIT power)
 
 
@@ -55,6 +58,28 @@ class SequenceTable:
         result[self.order] = values
         return torch.from_numpy(result)
 
+    @property
+    def single(self) -> "SequenceTable":
+        """The same with rows in single precision, filled up to a multiple of 16."""
+        steps, rows, _ = self.rows.shape
+        filled = np.zeros((steps, rows, -(-len(self.first) // 16) * 16), np.float32)
+        filled[:, :, : len(self.first)] = self.rows[:, :, : len(self.first)]
+        return replace(self, rows=filled)
+
+    def parts(self, size: int) -> list[tuple[slice, "SequenceTable"]]:
+        """The sequences some at a time, with their places in the sorted order; tables of their own."""
+        chosen = [slice(start, min(start + size, len(self.first))) for start in range(0, len(self.first), size)]
+        return [(places, self._part(places)) for places in chosen]
+
+    def _part(self, places: slice) -> "SequenceTable":
+        count, lanes = places.stop - places.start, 64 // self.rows.itemsize
+        rows = np.zeros((*self.rows.shape[:2], -(-count // lanes) * lanes), self.rows.dtype)
+        rows[:, :, :count] = self.rows[:, :, places]
+        sizes, variances, tangents = (part[:, places] for part in (self.sizes, self.variances, self.tangents))
+        return SequenceTable(
+            rows, self.first[places], sizes, variances, tangents, self.powers[places], np.arange(count)
+        )
+
     def one(self, index: int) -> "SequenceTable":
         """The table of one sequence alone."""
         chosen = slice(index, index + 1)
@@ -94,6 +119,20 @@ class FusedRecurrence:
             return FusedRecurrence(layers, False, tangent)
         return None
 
+    @property
+    def fits_single(self) -> bool:
+        """Whether pairs at the last step may be carried in single precision: one layer that forgets its past.
+
+        For the activation a z + b |z| a step multiplies E h^2 by s = hidden_std^2 (a^2 + b^2) and adds to it: where
+        s < 1 what was rounded some steps ago no longer counts; a tangent is off by less than 1e-6 of the largest.
+        """
+        first, *others = self.layers
+        phi = first.activation
+        if others or not isinstance(phi, AbsLinear):
+            return False
+        total = phi.linear**2 + phi.absolute**2
+        return first.hidden_std**2 * total < _DAMPED and phi.linear**2 <= _FOLDED * total
+
     def table(self, packed: Tensor) -> SequenceTable:
         """What pairs need of each sequence alone: O(n T (channels + layers)) numbers and time."""
         packed = trimmed(packed.detach())
@@ -120,16 +159,22 @@ class FusedRecurrence:
 
         Of the error function the first is 0 and the second is 4 times the covariance.
         """
-        out = np.zeros((3, len(x.first), len(y.first)))
-        self._pairs(out, x, y, (0, x.sizes, y.sizes), same=same, every=False)
+        if x.rows.dtype == np.float32:
+            near, tangent = np.zeros((2, len(x.first), len(y.first)))
+            program, starts = self._program()[0, :3], self._starts()[0]
+            recurrent_registers((near, tangent), (x.rows, x.first), (y.rows, y.first), program, starts, same)
+            far = 1 - near
+        else:
+            near, far, tangent = out = np.zeros((3, len(x.first), len(y.first)))
+            self._pairs(out, x, y, (0, x.sizes, y.sizes), same=same, every=False)
         if self.error:
-            parts = np.zeros_like(out[0]), 4 * out[0], out[2]
+            parts = np.zeros_like(near), 4 * near, tangent
         else:
             size = x.sizes[-1][:, None] * y.sizes[-1]
             # Of near and far, whose sum is 1, the smaller one has the digits.
-            close = out[0] < out[1]
-            apart, together = np.where(close, out[0], 1 - out[1]), np.where(close, 1 - out[0], out[1])
-            parts = 4 * size * apart, 4 * size * together, size * out[2]
+            close = near < far
+            apart, together = np.where(close, near, 1 - far), np.where(close, 1 - near, far)
+            parts = 4 * size * apart, 4 * size * together, size * tangent
         apart, together, tangent = (self._ordered(part, x, y, same=same) for part in parts)
         return apart, together, tangent
 
