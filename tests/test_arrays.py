@@ -26,6 +26,13 @@ def test_numpy_comes_back_as_numpy_of_its_dtype(dtype: type):
     assert result.dtype == dtype
 
 
+@pytest.mark.parametrize(
+    "values", [np.arange(6.0).reshape(3, 2)[::-1], np.ones((1, 2))[::-1], np.ones((1, 2))[:, ::-1]]
+)
+def test_reversed_arrays_are_read(values: np.ndarray):
+    np.testing.assert_array_equal(read_inputs(values).X.numpy(), values)
+
+
 def test_torch_comes_back_as_torch_with_its_graph():
     X = torch.ones(2, 3, requires_grad=True)
     result = read_inputs(X).restore(X * 2)

@@ -94,7 +94,9 @@ def _as_points(array: Array, name: str) -> Tensor:
                 f"{name} must be float32 or float64", str(values.dtype), "Cast it with .astype('float64')"
             )
         values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-        points = torch.from_numpy(values if values.flags.writeable else values.copy())
+        # NumPy calls one row of a reversed array contiguous; torch takes no negative stride.
+        plain = values.flags.writeable and min(values.strides, default=0) >= 0
+        points = torch.from_numpy(values if plain else values.copy())
     if points.dtype not in (torch.float32, torch.float64):
         raise InvalidInput(f"{name} must be float32 or float64", str(points.dtype), "Cast it with .astype('float32')")
     if points.ndim < 2 or 0 in points.shape:
