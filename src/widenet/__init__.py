@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     )
     from widenet.solvers.cholesky import Cholesky
     from widenet.solvers.spectral import Spectral
+    from widenet.theory.finite_width import fluctuations
     from widenet.theory.matching import match_laplace
     from widenet.theory.relu_fluctuations import kernel_regime
     from widenet.theory.sparsity import (
@@ -146,6 +147,7 @@ _HOMES = {
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
     "widenet.solvers.spectral": "Spectral",
+    "widenet.theory.finite_width": "fluctuations",
     "widenet.theory.matching": "match_laplace",
     "widenet.theory.relu_fluctuations": "kernel_regime",
     "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction",
@@ -224,6 +226,7 @@ __all__ = [
     "densenet_convolutional",
     "eigen_report",
     "expected_active_fraction",
+    "fluctuations",
     "freeze",
     "fully_connected",
     "kernel_regime",

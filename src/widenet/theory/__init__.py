@@ -1,5 +1,6 @@
 """Theory of wide networks as kernels."""
 
+from widenet.theory.finite_width import Fluctuations, LayerTensors, fluctuations
 from widenet.theory.matching import LaplaceMatch, match_laplace
 from widenet.theory.relu_fluctuations import (
     KernelRegime,
@@ -17,8 +18,10 @@ from widenet.theory.spectrum import ZonalSpectrum, decay_slope, multiplicity, zo
 
 __all__ = [
     "EigenReport",
+    "Fluctuations",
     "KernelRegime",
     "LaplaceMatch",
+    "LayerTensors",
     "ZonalSpectrum",
     "choose_threshold",
     "decay_slope",
@@ -28,6 +31,7 @@ __all__ = [
     "densenet_second_moment",
     "eigen_report",
     "expected_active_fraction",
+    "fluctuations",
     "kernel_regime",
     "match_laplace",
     "multiplicity",
