@@ -90,7 +90,21 @@ if TYPE_CHECKING:
         Normalized,
     )
     from widenet.linalg.kernel_matrix import KernelMatrix
+    from widenet.networks.checkpoints import (
+        Checkpoint,
+    )
+    from widenet.networks.descent import (
+        GradientDescent,
+    )
+    from widenet.networks.ensembles import (
+        Centred,
+        Ensemble,
+    )
     from widenet.networks.finite_network import network
+    from widenet.networks.training import (
+        Recorder,
+        train,
+    )
     from widenet.solvers.auto import Auto
     from widenet.solvers.base import (
         Solution,
@@ -142,7 +156,11 @@ _HOMES = {
     "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
     "widenet.kernels.wrappers": "Homogeneous Normalized",
     "widenet.linalg.kernel_matrix": "KernelMatrix",
+    "widenet.networks.checkpoints": "Checkpoint",
+    "widenet.networks.descent": "GradientDescent",
+    "widenet.networks.ensembles": "Centred Ensemble",
     "widenet.networks.finite_network": "network",
+    "widenet.networks.training": "Recorder train",
     "widenet.solvers.auto": "Auto",
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
@@ -166,12 +184,15 @@ __all__ = [
     "Auto",
     "AvgPool",
     "Bidirectional",
+    "Centred",
+    "Checkpoint",
     "Cholesky",
     "Concat",
     "Conv",
     "Cosine",
     "Dense",
     "Elementwise",
+    "Ensemble",
     "Erf",
     "FingerprintMismatch",
     "Flatten",
@@ -181,6 +202,7 @@ __all__ = [
     "GaussianProcess",
     "GlobalAveragePool",
     "GlobalSumPool",
+    "GradientDescent",
     "Homogeneous",
     "Identity",
     "InvalidArchitecture",
@@ -202,6 +224,7 @@ __all__ = [
     "NotPositiveDefinite",
     "Polynomial",
     "ReLU",
+    "Recorder",
     "Recurrent",
     "RecurrentGrid",
     "RecurrentKernelClassifier",
@@ -241,6 +264,7 @@ __all__ = [
     "sigmoid_like",
     "sparse_network",
     "tangent_deficit",
+    "train",
     "zonal_spectrum",
 ]
 

@@ -1,14 +1,24 @@
 """Networks of finite width as torch modules."""
 
 from widenet.networks.build import Plan, Shape, build, sets_outputs
+from widenet.networks.checkpoints import Checkpoint
+from widenet.networks.descent import GradientDescent
+from widenet.networks.ensembles import Centred, Ensemble
 from widenet.networks.finite_network import Network, network
 from widenet.networks.modules import DenseModule, ScaledModule
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
+from widenet.networks.training import History, Recorder, predict, train
 
 __all__ = [
+    "Centred",
+    "Checkpoint",
     "DenseModule",
+    "Ensemble",
+    "GradientDescent",
+    "History",
     "Network",
     "Plan",
+    "Recorder",
     "ScaledModule",
     "Shape",
     "build",
@@ -16,5 +26,7 @@ __all__ = [
     "haar_orthogonal",
     "network",
     "orthogonal_weights",
+    "predict",
     "sets_outputs",
+    "train",
 ]
