@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from widenet.networks.descent import (
         GradientDescent,
     )
+    from widenet.networks.empirical import EmpiricalNTK
     from widenet.networks.ensembles import (
         Centred,
         Ensemble,
@@ -158,6 +159,7 @@ _HOMES = {
     "widenet.linalg.kernel_matrix": "KernelMatrix",
     "widenet.networks.checkpoints": "Checkpoint",
     "widenet.networks.descent": "GradientDescent",
+    "widenet.networks.empirical": "EmpiricalNTK",
     "widenet.networks.ensembles": "Centred Ensemble",
     "widenet.networks.finite_network": "network",
     "widenet.networks.training": "Recorder train",
@@ -192,6 +194,7 @@ __all__ = [
     "Cosine",
     "Dense",
     "Elementwise",
+    "EmpiricalNTK",
     "Ensemble",
     "Erf",
     "FingerprintMismatch",

@@ -1,0 +1,189 @@
+"""What a part of a network's parameters adds to its tangent kernel, from numbers that are kept for every point.
+
+The tangent kernel of a network with outputs a and parameters w is Theta_ab(x, y) = grad f_a(x) . grad f_b(y), a sum
+over the parts of w. A weight matrix that is applied at positions t, z_t = W a_t, has the gradient sum_t d_t a_t^T with
+d_at the derivative of output a by z_t, so that its part is sum_tt' (a_t . a'_t') (d_at . d'_bt').
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+# trace: sum over a of Theta_aa; per_output: each Theta_aa; full: each Theta_ab.
+Form = Literal["trace", "per_output", "full"]
+_CELLS = 2**19  # entries of a temporary: 4 MiB, so that passes over it stay in the cache
+
+
+def form_shape(form: Form, outputs: int) -> tuple[int, int]:
+    """Leading size k and outputs a of a side, of kernels (k, n, a, m, a) in this form."""
+    return {"trace": (1, 1), "per_output": (outputs, 1), "full": (1, outputs)}[form]
+
+
+class Factor(ABC):
+    """Numbers of n points from which one part of their kernel with other points follows."""
+
+    @property
+    @abstractmethod
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What is kept, each with the points first."""
+
+    @abstractmethod
+    def holding(self, tensors: tuple[Tensor, ...]) -> Self:
+        """A factor of the same part with other points."""
+
+    @abstractmethod
+    def between(self, other: Self, form: Form) -> Tensor:
+        """The part of the kernel of all pairs, (k, n, a, m, a)."""
+
+    @abstractmethod
+    def squares(self) -> Tensor:
+        """The part of Theta_aa(x, x), (n, outputs)."""
+
+    def rows(self, rows: slice) -> Self:
+        """The same for some of the points."""
+        return self.holding(tuple(tensor[rows] for tensor in self.tensors))
+
+
+@dataclass(frozen=True, eq=False)
+class OuterFactor(Factor):
+    """One matrix at one position: (scale a . a' + constant) (d_a . d'_b).
+
+    Attributes:
+        inputs: Inputs a of the layer, (n, p).
+        cotangents: d, (n, outputs, q).
+        scale: Square of what the weights are multiplied by; 0 where they are not trained.
+        constant: Square of what the biases are multiplied by; 0 where there are none.
+    """
+
+    inputs: Tensor
+    cotangents: Tensor
+    scale: float
+    constant: float
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Inputs and cotangents."""
+        return self.inputs, self.cotangents
+
+    def holding(self, tensors: tuple[Tensor, ...]) -> Self:
+        """The same layer with other points."""
+        inputs, cotangents = tensors
+        return type(self)(inputs, cotangents, self.scale, self.constant)
+
+    def between(self, other: Self, form: Form) -> Tensor:
+        """Cost: 2 n m (p + outputs q) flops, or 2 n m (p + outputs^2 q) for the full form."""
+        return (
+            inner_products(self.cotangents, other.cotangents, form)
+            * self._similarity(self.inputs, other.inputs)[:, None, :, None]
+        )
+
+    def squares(self) -> Tensor:
+        """Cost: n (p + outputs q) multiplications."""
+        similarity = self.scale * self.inputs.square().sum(1, keepdim=True) + self.constant
+        return similarity * self.cotangents.square().sum(2)
+
+    def _similarity(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.addmm(first.new_full((1, 1), self.constant), first, second.T, alpha=self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class PositionsFactor(Factor):
+    """One matrix at many positions: the sum over t and t' of (scale a_t . a'_t' + constant) (d_at . d'_bt').
+
+    Attributes:
+        inputs: Inputs a_t of the layer, (n, positions, p).
+        cotangents: d_at, (n, positions, outputs, q).
+        scale: As in `OuterFactor`.
+        constant: As in `OuterFactor`.
+    """
+
+    inputs: Tensor
+    cotangents: Tensor
+    scale: float
+    constant: float
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Inputs and cotangents."""
+        return self.inputs, self.cotangents
+
+    def holding(self, tensors: tuple[Tensor, ...]) -> Self:
+        """The same layer with other points."""
+        inputs, cotangents = tensors
+        return type(self)(inputs, cotangents, self.scale, self.constant)
+
+    def between(self, other: Self, form: Form) -> Tensor:
+        """Cost: 2 n m positions^2 (p + outputs q) flops, or outputs^2 q for the full form."""
+        step = max(1, int((_CELLS / self.inputs.shape[1] ** 2) ** 0.5))
+        starts = range(0, len(self.inputs), step), range(0, len(other.inputs), step)
+        strips = []
+        for i in starts[0]:
+            left = self.rows(slice(i, i + step))
+            strips.append(torch.cat([left._tile(other.rows(slice(j, j + step)), form) for j in starts[1]], 3))
+        return torch.cat(strips, 1)
+
+    def _tile(self, other: Self, form: Form) -> Tensor:
+        (n, T, p), (m, S) = self.inputs.shape, other.inputs.shape[:2]
+        first, second = self.inputs.reshape(n * T, p), other.inputs.reshape(m * S, p)
+        similarity = torch.addmm(first.new_full((1, 1), self.constant), first, second.T, alpha=self.scale)
+        if form == "trace":
+            # All outputs in one product.
+            whole = self.cotangents.reshape(n * T, -1) @ other.cotangents.reshape(m * S, -1).T
+            return (whole * similarity).reshape(n, T, m, S).sum((1, 3))[None, :, None, :, None]
+        ours, theirs = (part.unbind(2) for part in (self.cotangents, other.cotangents))
+        pairs = [(a, b) for a in range(len(ours)) for b in range(len(theirs)) if form == "full" or a == b]
+        sums = []
+        for a, b in pairs:
+            products = ours[a].reshape(n * T, -1) @ theirs[b].reshape(m * S, -1).T
+            sums.append((products * similarity).reshape(n, T, m, S).sum((1, 3)))
+        stacked = torch.stack(sums)
+        if form == "per_output":
+            return stacked[:, :, None, :, None]
+        return stacked.reshape(len(ours), len(theirs), n, m).permute(2, 0, 3, 1)[None]
+
+    def squares(self) -> Tensor:
+        """Cost: 2 n positions^2 (p + outputs q) flops."""
+        similarity = self.scale * self.inputs @ self.inputs.mT + self.constant
+        parts = [(similarity * (d @ d.mT)).sum((1, 2)) for d in self.cotangents.unbind(2)]
+        return torch.stack(parts, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFactor(Factor):
+    """Gradients of every output by some parameters, whose inner products are the kernel.
+
+    Attributes:
+        gradients: (n, outputs, parameters).
+    """
+
+    gradients: Tensor
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The gradients."""
+        return (self.gradients,)
+
+    def holding(self, tensors: tuple[Tensor, ...]) -> Self:
+        """The same parameters with other points."""
+        return type(self)(*tensors)
+
+    def between(self, other: Self, form: Form) -> Tensor:
+        """Cost: 2 n m outputs p flops for p parameters, or outputs^2 p for the full form."""
+        return inner_products(self.gradients, other.gradients, form)
+
+    def squares(self) -> Tensor:
+        """Cost: n outputs p multiplications."""
+        return self.gradients.square().sum(2)
+
+
+def inner_products(first: Tensor, second: Tensor, form: Form) -> Tensor:
+    """Inner products of vectors (n, outputs, q) and (m, outputs, q), (k, n, a, m, a)."""
+    (n, outputs, _), m = first.shape, len(second)
+    if form == "trace":
+        return (first.reshape(n, -1) @ second.reshape(m, -1).T)[None, :, None, :, None]
+    if form == "per_output":
+        return (first.transpose(0, 1) @ second.permute(1, 2, 0))[:, :, None, :, None]
+    return (first.reshape(n * outputs, -1) @ second.reshape(m * outputs, -1).T).reshape(1, n, outputs, m, outputs)
