@@ -2,6 +2,16 @@
 
 from widenet.theory.finite_width import Fluctuations, LayerTensors, fluctuations
 from widenet.theory.matching import LaplaceMatch, match_laplace
+from widenet.theory.parity import BiasedParity, LeakyParity, recover_support
+from widenet.theory.parity_bounds import (
+    dimension_bound,
+    embedding_norms,
+    norm_bound,
+    parities,
+    parity_edges,
+    rkhs_norms,
+)
+from widenet.theory.parity_problem import Enumeration, ParityProblem, cube
 from widenet.theory.relu_fluctuations import (
     KernelRegime,
     dense_ntk_variance,
@@ -17,26 +27,38 @@ from widenet.theory.sparsity import EigenReport, choose_threshold, eigen_report,
 from widenet.theory.spectrum import ZonalSpectrum, decay_slope, multiplicity, zonal_spectrum
 
 __all__ = [
+    "BiasedParity",
     "EigenReport",
+    "Enumeration",
     "Fluctuations",
     "KernelRegime",
     "LaplaceMatch",
     "LayerTensors",
+    "LeakyParity",
+    "ParityProblem",
     "ZonalSpectrum",
     "choose_threshold",
+    "cube",
     "decay_slope",
     "dense_ntk_variance",
     "dense_second_moment",
     "densenet_ntk_variance",
     "densenet_second_moment",
+    "dimension_bound",
     "eigen_report",
+    "embedding_norms",
     "expected_active_fraction",
     "fluctuations",
     "kernel_regime",
     "match_laplace",
     "multiplicity",
+    "norm_bound",
+    "parities",
+    "parity_edges",
+    "recover_support",
     "residual_ntk_variance",
     "residual_ntk_variance_limit",
     "residual_second_moment",
+    "rkhs_norms",
     "zonal_spectrum",
 ]
