@@ -113,6 +113,9 @@ if TYPE_CHECKING:
     )
     from widenet.solvers.cholesky import Cholesky
     from widenet.solvers.spectral import Spectral
+    from widenet.theory.dynamics import (
+        GradientFlow,
+    )
     from widenet.theory.finite_width import fluctuations
     from widenet.theory.matching import match_laplace
     from widenet.theory.relu_fluctuations import kernel_regime
@@ -167,6 +170,7 @@ _HOMES = {
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
     "widenet.solvers.spectral": "Spectral",
+    "widenet.theory.dynamics": "GradientFlow",
     "widenet.theory.finite_width": "fluctuations",
     "widenet.theory.matching": "match_laplace",
     "widenet.theory.relu_fluctuations": "kernel_regime",
@@ -206,6 +210,7 @@ __all__ = [
     "GlobalAveragePool",
     "GlobalSumPool",
     "GradientDescent",
+    "GradientFlow",
     "Homogeneous",
     "Identity",
     "InvalidArchitecture",

@@ -1,5 +1,6 @@
 """Theory of wide networks as kernels."""
 
+from widenet.theory.dynamics import GradientFlow, NetworkStart, TrainedNetworks
 from widenet.theory.finite_width import Fluctuations, LayerTensors, fluctuations
 from widenet.theory.matching import LaplaceMatch, match_laplace
 from widenet.theory.parity import BiasedParity, LeakyParity, recover_support
@@ -31,11 +32,14 @@ __all__ = [
     "EigenReport",
     "Enumeration",
     "Fluctuations",
+    "GradientFlow",
     "KernelRegime",
     "LaplaceMatch",
     "LayerTensors",
     "LeakyParity",
+    "NetworkStart",
     "ParityProblem",
+    "TrainedNetworks",
     "ZonalSpectrum",
     "choose_threshold",
     "cube",
