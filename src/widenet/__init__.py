@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SumPool,
         ThresholdReLU,
         convolutional,
+        delta_orthogonal,
         densenet,
         densenet_convolutional,
         freeze,
@@ -134,8 +135,9 @@ _HOMES = {
     "widenet.architectures": (
         "GELU RBF Abs AbsLinear AvgPool Concat Conv Cosine Dense Elementwise Erf Flatten GaussianBump "
         "GlobalAveragePool GlobalSumPool Identity LastStep Layer LayerNorm LeakyReLU Polynomial ReLU "
-        "Recurrent Sine StepwiseAverage SumPool ThresholdReLU convolutional densenet densenet_convolutional "
-        "freeze fully_connected myrtle recurrent residual residual_convolutional sigmoid_like sparse_network "
+        "Recurrent Sine StepwiseAverage SumPool ThresholdReLU convolutional delta_orthogonal densenet "
+        "densenet_convolutional freeze fully_connected myrtle recurrent residual "
+        "residual_convolutional sigmoid_like sparse_network "
     ),
     "widenet.errors": (
         "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
@@ -253,6 +255,7 @@ __all__ = [
     "as_gp_kernel",
     "choose_threshold",
     "convolutional",
+    "delta_orthogonal",
     "densenet",
     "densenet_convolutional",
     "eigen_report",

@@ -17,7 +17,7 @@ from widenet.architectures.activations import (
     sigmoid_like,
 )
 from widenet.architectures.base import BranchSum, Concat, Identity, Layer, Repeat, Scale, Serial, serial, walk
-from widenet.architectures.layers import Dense, LayerNorm, freeze
+from widenet.architectures.layers import Dense, LayerNorm, delta_orthogonal, freeze
 from widenet.architectures.recurrent import LastStep, Recurrent, StepwiseAverage
 from widenet.architectures.spatial import (
     AvgPool,
@@ -76,6 +76,7 @@ __all__ = [
     "ThresholdReLU",
     "Window",
     "convolutional",
+    "delta_orthogonal",
     "densenet",
     "densenet_convolutional",
     "freeze",

@@ -100,6 +100,27 @@ def freeze(layer: Layer, first: int) -> Layer:
     return _freeze(layer, first)[0]
 
 
+def delta_orthogonal(layer: Layer) -> Layer:
+    """The same architecture with delta-orthogonal convolutions: the limit of `network(..., init="orthogonal")`.
+
+    Args:
+        layer: An architecture.
+
+    Example:
+        >>> delta_orthogonal(Conv(5) >> Dense())
+        Conv(filter_size=5, init='delta_orthogonal') >> Dense()
+    """
+    if isinstance(layer, Conv):
+        return replace(layer, init="delta_orthogonal")
+    if isinstance(layer, Repeat):
+        return replace(layer, layer=delta_orthogonal(layer.layer))
+    if isinstance(layer, Serial):
+        return Serial(tuple(map(delta_orthogonal, layer.layers)))
+    if isinstance(layer, BranchSum):
+        return BranchSum(tuple(map(delta_orthogonal, layer.branches)))
+    return Concat(*map(delta_orthogonal, layer.branches)) if isinstance(layer, Concat) else layer
+
+
 def _freeze(layer: Layer, count: int) -> tuple[Layer, int]:
     if count == 0:
         return layer, 0

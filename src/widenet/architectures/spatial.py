@@ -71,12 +71,17 @@ class Conv(SpatialLayer):
         bias_init: "normal": biases start as N(0, 1). "zero": they start at 0 but are trained.
         trainable: Whether the layer is trained.
         width: Relative width of the layer; matters only through the shares of branches in `Concat`.
+        init: "gaussian": all weights are drawn as above. "delta_orthogonal": they start at 0 but for the centre of the
+            window, position (size - 1) // 2 along each axis, which holds an orthogonal matrix whose entries have the
+            variance of all taps together. The signal passes position by position, and patches of it mix only in the
+            gradients: the kernel is not that of Gaussian weights.
 
     Raises:
         InvalidArchitecture: On sizes that are not whole numbers from 1, a factor that is negative or not finite, or
             a word that is none of the named options.
 
-    References: Novak et al. 2019, arXiv 1810.05148; Arora et al. 2019, arXiv 1904.11955.
+    References: Novak et al. 2019, arXiv 1810.05148; Arora et al. 2019, arXiv 1904.11955; Xiao et al. 2018,
+        arXiv 1806.05393 (delta-orthogonal).
 
     Example:
         >>> Conv(5, stride=2, bias_std=0.1)
@@ -91,6 +96,7 @@ class Conv(SpatialLayer):
     bias_init: Literal["normal", "zero"] = "normal"
     trainable: bool = True
     width: float = 1.0
+    init: Literal["gaussian", "delta_orthogonal"] = "gaussian"
 
     def __post_init__(self) -> None:
         _set_window(self, "filter_size", "stride")
@@ -101,6 +107,8 @@ class Conv(SpatialLayer):
             raise InvalidArchitecture("Conv.bias_init must be 'normal' or 'zero'", repr(self.bias_init))
         if not isinstance(self.trainable, bool):
             raise InvalidArchitecture("Conv.trainable must be True or False", repr(self.trainable))
+        if self.init not in ("gaussian", "delta_orthogonal"):
+            raise InvalidArchitecture("Conv.init must be 'gaussian' or 'delta_orthogonal'", repr(self.init))
 
 
 @dataclass(frozen=True, repr=False)

@@ -139,6 +139,8 @@ class _Compiler:
             raise _NotServed  # units that are exactly 0 then have a tangent
         if isinstance(layer, Dense) and layer.fan_in_scaling != "inverse":
             raise _NotServed
+        if isinstance(layer, Conv) and layer.init != "gaussian":
+            raise _NotServed
         along = windows(layer, self.axes) if isinstance(layer, Conv) else (_POINT,) * self.axes
         along = (_POINT, *along) if self.axes == 1 else along
         grid = self._grid_after(along, state.grid)

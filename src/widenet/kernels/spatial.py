@@ -39,9 +39,43 @@ _NUMBERS = 2**20  # of one tensor of moments in a chunk, where the whole list is
 
 @propagate.register
 def _(layer: Conv, moments: Moments) -> Moments:
+    if layer.init == "delta_orthogonal":
+        return _delta_orthogonal(layer, moments)
     for axis, window in enumerate(_windows(layer, moments)):
         moments = _average_along(moments, axis, window)
     return weighted(layer, moments, layer.weight_std**2)
+
+
+def _delta_orthogonal(layer: Conv, moments: Moments) -> Moments:
+    """K <- w^2 K + b^2 of the windows' centres, T <- w^2 T of these + w^2 mean of K over the windows + b^2."""
+    patches, tangent = moments.cross, moments.tangent
+    for axis, window in enumerate(_windows(layer, moments)):
+        to_x, to_y = _axes_of(moments, axis)
+        dims = (to_x, to_y) if moments.crossed else (to_x,)
+        if tangent is not None:
+            tangent = _centres(tangent, dims, window)
+            patches = _mean(_parts_of_pairs(patches, dims, window))
+        moments = replace(
+            moments,
+            x=_centres(moments.x, (to_x,), window),
+            y=_centres(moments.y, (to_y,), window),
+            apart=_centres(moments.apart, dims, window),
+            together=_centres(moments.together, dims, window),
+        )
+    out = weighted(replace(layer, trainable=False), replace(moments, tangent=tangent), layer.weight_std**2)
+    if out.tangent is None or not layer.trainable:
+        return out
+    return replace(out, tangent=out.tangent + layer.weight_std**2 * patches + layer.bias_std**2)
+
+
+def _centres(values: Tensor, dims: tuple[int, ...], window: Window) -> Tensor:
+    """What stands at the centre of every window, 0 where that is in the padding."""
+    lengths = [values.shape[dim] for dim in dims]
+    for dim in dims:
+        values = _padded(values, dim, window)
+    for dim, length in zip(dims, lengths, strict=True):
+        values = _taken(values, dim, window, length, (window.size - 1) // 2)
+    return values
 
 
 def _average_along(moments: Moments, axis: int, window: Window) -> Moments:

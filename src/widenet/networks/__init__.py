@@ -3,22 +3,27 @@
 from widenet.networks.build import Plan, Shape, build, sets_outputs
 from widenet.networks.checkpoints import Checkpoint
 from widenet.networks.descent import GradientDescent
+from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.ensembles import Centred, Ensemble
 from widenet.networks.finite_network import Network, network
-from widenet.networks.modules import DenseModule, ScaledModule
+from widenet.networks.modules import ConvModule, DenseModule, ScaledModule
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
+from widenet.networks.recurrent import RecurrentModule
 from widenet.networks.training import History, Recorder, predict, train
 
 __all__ = [
     "Centred",
     "Checkpoint",
+    "ConvModule",
     "DenseModule",
+    "EmpiricalNTK",
     "Ensemble",
     "GradientDescent",
     "History",
     "Network",
     "Plan",
     "Recorder",
+    "RecurrentModule",
     "ScaledModule",
     "Shape",
     "build",

@@ -20,12 +20,15 @@ from widenet.architectures import (
     GlobalAveragePool,
     GlobalSumPool,
     Identity,
+    LastStep,
     Layer,
     LayerNorm,
     Pool,
+    Recurrent,
     Repeat,
     Scale,
     Serial,
+    StepwiseAverage,
     positions_after,
     windows,
 )
@@ -42,7 +45,7 @@ from widenet.networks.modules import (
     ScaleModule,
     SumModule,
 )
-from widenet.networks.orthogonal import orthogonal_weights
+from widenet.networks.orthogonal import delta_orthogonal_weights, orthogonal_weights
 
 Init = Literal["gaussian", "orthogonal"]
 
@@ -73,6 +76,7 @@ class Plan:
         dtype: Precision.
         outputs: Units of the last layer with weights; None inside the network.
         readout: How that layer's parameters are held.
+        source: Number of channels of the sequences that the first of several recurrent layers reads.
     """
 
     width: int
@@ -81,6 +85,7 @@ class Plan:
     dtype: torch.dtype
     outputs: int | None = None
     readout: Parameterization = "ntk"
+    source: int | None = None
 
     @property
     def inside(self) -> "Plan":
@@ -178,7 +183,10 @@ def _(layer: Conv, shape: Shape, plan: Plan) -> tuple[nn.Module, Shape]:
         raise InvalidArchitecture("a finite convolution reads 1 to 3 axes of positions", f"{len(along)}")
     size = tuple(window.size for window in along)
     units = plan.units(layer.width)
-    weight = plan.normal(units, shape.channels, *size)
+    if layer.init == "delta_orthogonal":
+        weight = delta_orthogonal_weights(units, shape.channels, size, plan.generator, plan.dtype)
+    else:
+        weight = plan.normal(units, shape.channels, *size)
     factors = {"weight": layer.weight_std / sqrt(shape.channels * prod(size)), "bias": layer.bias_std}
     module = ConvModule(layer, weight, plan.bias(layer, units), factors)
     module.parameterization = plan.readout
@@ -238,18 +246,37 @@ def _branches(layer: BranchSum | Concat, shape: Shape, plan: Plan) -> tuple[list
 
 
 def chain(layer: Layer) -> list[Layer]:
-    """The layers of a chain in the order of application, repeated ones as often as they are repeated."""
+    """The layers of a chain in the order of application, repeated ones as often as they are repeated.
+
+    A layer after recurrent ones that does not read all steps reads the last one.
+    """
+    layers, found = [part for part in _flat(layer) if not isinstance(part, Identity)], list[Layer]()
+    for index, part in enumerate(layers):
+        found.append(part)
+        after = layers[index + 1] if index + 1 < len(layers) else None
+        if isinstance(part, Recurrent) and not isinstance(after, _READ_STEPS):
+            found.append(LastStep())
+    return found or [Identity()]
+
+
+_READ_STEPS = (Recurrent, LastStep, StepwiseAverage, GlobalAveragePool)
+
+
+def _flat(layer: Layer) -> list[Layer]:
     if isinstance(layer, Serial):
-        return [inner for part in layer.layers for inner in chain(part)]
-    return chain(layer.layer) * layer.times if isinstance(layer, Repeat) else [layer]
+        return [inner for part in layer.layers for inner in _flat(part)]
+    if isinstance(layer, Repeat):
+        return _flat(layer.layer) * layer.times
+    return [layer]
 
 
 def build_chain(layers: Sequence[Layer], shape: Shape, plan: Plan) -> tuple[list[nn.Module], Shape]:
     """The modules of layers one after the other; the last one with weights has the plan's outputs."""
-    last = _last_with_weights(layers)
-    modules = []
+    last, source, modules = _last_with_weights(layers), shape.channels, []
     for index, layer in enumerate(layers):
-        module, shape = build(layer, shape, plan if index == last else plan.inside)
+        if index == 0 or not isinstance(layers[index - 1], Recurrent):
+            source = shape.channels
+        module, shape = build(layer, shape, replace(plan if index == last else plan.inside, source=source))
         modules.append(module)
     return modules, shape
 

@@ -1,211 +1,145 @@
-"""Gradient descent on a linear model: its steps, its predictions, its step size; widths that theory asks for."""
+"""How fast the tangent kernels of finite networks tend to their limit."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log1p, sqrt
+from math import sqrt
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from widenet.architectures import Dense, ReLU
+from widenet.architectures import Layer, delta_orthogonal
 from widenet.errors import InvalidInput
-from widenet.kernels.base import Kernel
-from widenet.kernels.neural import NTK
+from widenet.kernels import NTK
+from widenet.networks.build import Init
+from widenet.networks.finite_network import Network, network
+
+_PARAMETERS = 2**21  # of networks that are worked on at once
 
 
-@dataclass(frozen=True)
-class WidthBounds:
-    """Widths for which theorems promise that gradient descent fits all points, up to constants and logarithms.
-
-    They are bounds of proofs and no advice: far narrower networks converge.
+@dataclass(frozen=True, eq=False)
+class Convergence:
+    """Distances |K_n - K| / |K| (Frobenius) of finite networks' tangent kernels K_n from their limit K.
 
     Attributes:
-        surrogate: n^2 L, for networks with fixed gates (Noy et al. 2021, arXiv 2101.04243; its abstract was read).
-        zou_gu: n^8 L^12 (Zou and Gu 2019; this and the others are recalled from comparisons in the literature).
-        allen_zhu: n^24 L^12 (Allen-Zhu, Li and Song 2018).
-        zou: n^26 L^38 (Zou, Cao, Zhou and Gu 2018).
-        du: 2^L n^4, for 2^O(L) n^4 (Du et al. 2018).
+        widths: The widths n.
+        distances: Mean over the seeds, one a width.
+        errors: Standard errors of the logarithms of these means.
+        of_means: Distances of the kernels averaged over the seeds, whose noise is smaller by the root of their number.
     """
 
-    surrogate: float
-    zou_gu: float
-    allen_zhu: float
-    zou: float
-    du: float
+    widths: tuple[int, ...]
+    distances: Float[np.ndarray, " widths"]
+    errors: Float[np.ndarray, " widths"]
+    of_means: Float[np.ndarray, " widths"]
+
+    @property
+    def slope(self) -> float:
+        """Slope of log distance over log width, by least squares weighted with the errors; -1/2 is the law."""
+        return float(self._fit()[0])
+
+    @property
+    def slope_error(self) -> float:
+        """Standard error of the slope."""
+        return float(self._fit()[1])
+
+    def _fit(self) -> tuple[float, float]:
+        x, weights = np.log(self.widths), self.errors**-2.0
+        centred = x - np.average(x, weights=weights)
+        spread = np.sum(weights * centred**2)
+        return np.sum(weights * centred * np.log(self.distances)) / spread, spread**-0.5
 
 
-def suggest_width(points: int, depth: int, constant: float = 1.0) -> WidthBounds:
-    """Width constant n^2 L of surrogate networks, beside the bounds of earlier proofs for ReLU networks.
-
-    Args:
-        points: Number n of training points.
-        depth: Number L of trained hidden layers.
-        constant: Factor of every bound; theory leaves it open.
-
-    Raises:
-        InvalidInput: On numbers below 1, or a constant that is not positive.
-
-    Example:
-        >>> bounds = suggest_width(20, 3)
-        >>> bounds.surrogate, f"{bounds.zou_gu:.1e}"
-        (1200.0, '1.4e+16')
-    """
-    if points < 1 or depth < 1 or not 0 < constant < inf:
-        raise InvalidInput("points, depth and constant must be positive", f"{points}, {depth}, {constant}")
-    n, L = float(points), float(depth)
-    terms = (n**2 * L, n**8 * L**12, n**24 * L**12, n**26 * L**38, 2**L * n**4)
-    return WidthBounds(*(constant * term for term in terms))
-
-
-def surrogate_kernel(depth: int, *, train_input: bool = False, output_scale: float = 1.0) -> Kernel:
-    """Tangent kernel of an infinitely wide surrogate network, divided by its width.
-
-    For unit vectors with c = x . z, v_0 = k1(c), v_j = k1(v_(j-1)):
-
-        K / m = 1/2 sum over l of v_(l-1) prod over j = l..L of k0(v_(j-1)),
-
-    k0 and k1 the arc-cosine kernels with k(1) = 1; with train_input a first term c k0(c) prod over j = 1..L is added.
-    The ReLU network with the same weights has the same kernel. It is 1/2 NTK of a network whose first and last layers
-    are frozen, in the start of `relu_stack`.
+def kernel_convergence(
+    arch: Layer,
+    X: Tensor,
+    widths: Sequence[int],
+    seeds: int = 10,
+    init: Init = "gaussian",
+) -> Convergence:
+    """Measure how the tangent kernels of networks with random weights tend to the infinite kernel.
 
     Args:
-        depth: Number L of trained hidden layers.
-        train_input: Whether the first layer is trained as well.
-        output_scale: Standard deviation of the output's weights.
+        arch: An architecture that ends with a layer with weights.
+        X: Points, (n, *positions, channels), in double precision.
+        widths: Two or more widths.
+        seeds: How many networks of each width.
+        init: How their weights are drawn.
 
     Returns:
-        The kernel.
+        Distances at every width, and their slope.
 
     Raises:
-        InvalidInput: If the depth is below 1.
+        InvalidInput: On fewer than two widths or seeds, or points in single precision.
 
-    References:
-        Noy et al. 2021, arXiv 2101.04243 (abstract); this kernel is derived here.
+    Cost:
+        n backward passes a network.
 
     Example:
-        >>> round(float(surrogate_kernel(1)(np.array([[1.0, 0.0]]))[0, 0]), 12)
-        0.5
+        >>> from widenet.architectures import Dense, ReLU
+        >>> X = torch.tensor([[1.0, 0.5], [-0.3, 0.8]], dtype=torch.float64)
+        >>> found = kernel_convergence(Dense() >> ReLU() >> Dense(), X, widths=(16, 64, 256), seeds=40)
+        >>> abs(found.slope + 0.5) < 4 * found.slope_error
+        True
     """
-    if depth < 1:
-        raise InvalidInput("depth must be at least 1", repr(depth))
-    first = Dense(weight_std=sqrt(2), fan_in_scaling="none", trainable=train_input)
-    hidden = (Dense(weight_std=sqrt(2)) >> ReLU()) ** depth
-    network = first >> ReLU() >> hidden >> Dense(weight_std=output_scale, trainable=False)
-    return 0.5 * NTK(network)
+    if len(set(widths)) < 2 or seeds < 2:
+        raise InvalidInput("a slope needs two widths and two seeds", f"widths {tuple(widths)}, seeds {seeds}")
+    if X.dtype != torch.float64:
+        raise InvalidInput("kernels are compared in double precision", str(X.dtype), "Give X.double()")
+    limit = NTK(delta_orthogonal(arch) if init == "orthogonal" else arch)(X)
+    distances, errors, of_means = [], [], []
+    for number, width in enumerate(widths):
+        nets = (
+            network(arch, tuple(X.shape[1:]), width=width, seed=seed, init=init, dtype=X.dtype)
+            for seed in range(number * seeds, (number + 1) * seeds)
+        )
+        gaps = torch.cat([tangent_kernels(part, X) for part in _batches(nets)]) - limit
+        # The mean and not its square's: the kernels of narrow networks have heavy tails.
+        each = gaps.flatten(1).norm(dim=1) / limit.norm()
+        distances.append(float(each.mean()))
+        errors.append(float(each.std() / each.mean()) / sqrt(seeds))
+        of_means.append(float(gaps.mean(0).norm() / limit.norm()))
+    return Convergence(tuple(widths), np.array(distances), np.array(errors), np.array(of_means))
 
 
-def largest_eigenvalue(apply: Callable[[Tensor], Tensor], start: Tensor, tolerance: float = 1e-9) -> float:
-    """Largest eigenvalue of a positive semi-definite map by power iteration; an estimate from below.
+def _batches(nets: Iterable[Network]) -> Iterator[list[Network]]:
+    """Networks in groups that together have some million parameters."""
+    group, count = list[Network](), 0
+    for net in nets:
+        group.append(net)
+        count += sum(parameter.numel() for parameter in net.parameters())
+        if count > _PARAMETERS:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
+
+
+def tangent_kernels(nets: Sequence[Network], X: Tensor) -> Tensor:
+    """Tangent kernels of the first outputs of networks of one architecture and width, by plain gradients.
 
     Args:
-        apply: The map, on tensors of the shape of `start`.
-        start: Any tensor of that shape, for the dtype; the iteration starts from random numbers of a fixed seed.
-        tolerance: Relative growth at which the iteration stops.
-
-    Raises:
-        InvalidInput: If the map is 0 or its values are not finite.
-    """
-    generator = torch.Generator().manual_seed(0)
-    vector = torch.randn(start.shape, generator=generator, dtype=torch.float64).to(start.device, start.dtype)
-    value = 0.0
-    for _ in range(1000):
-        vector = apply(vector / torch.linalg.vector_norm(vector))
-        before, value = value, float(torch.linalg.vector_norm(vector))
-        if not 0 < value < inf:
-            raise InvalidInput("the tangent kernel must be finite and not 0", f"{value}", "No unit may be active")
-        if value - before <= tolerance * value:
-            break
-    return value
-
-
-def predicted_steps(
-    K: Float[np.ndarray, "n n"],
-    ratio: float,
-    residuals: Float[np.ndarray, "n _"] | Float[np.ndarray, " n"] | None = None,
-    step: float | None = None,
-) -> int:
-    """Steps t of gradient descent on a linear model until |(1 - step K)^t r|^2 <= ratio |r|^2.
-
-    Exact where the kernel stays as it is: infinitely wide networks, surrogate networks with one trained layer.
-
-    Args:
-        K: Gram matrix of the tangent kernel.
-        ratio: Of the loss then to the loss at the start.
-        residuals: y - f at the start, (n,) or (n, outputs). None for the worst, which at the default step takes
-            log(1 / ratio) / (2 log(1 / (1 - lambda_min / lambda_max))) steps.
-        step: Step size; None for 1 / lambda_max.
+        nets: Networks that differ in their weights alone.
+        X: Points, (n, *positions, channels).
 
     Returns:
-        The smallest such number of steps; 0 where the ratio is 1 or more.
+        Kernels, (networks, n, n).
 
-    Raises:
-        InvalidInput: If the loss never gets there.
-
-    Example:
-        >>> K = np.diag([1.0, 0.1])
-        >>> predicted_steps(K, 1e-6), predicted_steps(K, 1e-6, np.array([1.0, 1e-3]))
-        (66, 1)
+    Cost:
+        n backward passes through all networks at once.
     """
-    values, vectors = np.linalg.eigh(K)
-    rates = (1 - (1 / values[-1] if step is None else step) * values) ** 2
-    if residuals is None:
-        parts = (rates == rates.max()).astype(np.float64)
-    else:
-        parts = np.square(vectors.T @ np.asarray(residuals).reshape(len(K), -1)).sum(1)
-    target = ratio * parts.sum()
-    if not np.sum(parts[rates >= 1]) <= target:
-        raise InvalidInput("the loss must be within reach of the kernel", f"smallest eigenvalue {values[0]:.3g}")
-    if np.sum(parts) <= target:
-        return 0
-    low, high = 0, 1
-    while np.sum(parts * rates**high) > target:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if np.sum(parts * rates**middle) > target else (low, middle)
-    return high
+    held, buffers = torch.func.stack_module_state(list(nets))
+    held = {name: values.requires_grad_() for name, values in held.items()}
 
+    def outputs_of(parameters: dict[str, Tensor], constants: dict[str, Tensor]) -> Tensor:
+        return torch.func.functional_call(nets[0], (parameters, constants), (X,))[:, 0]
 
-def descent_change(
-    K: Float[np.ndarray, "n n"],
-    cross: Float[np.ndarray, "rows n"],
-    residuals: Float[np.ndarray, " n"],
-    step: float,
-    steps: int,
-) -> Float[np.ndarray, " rows"]:
-    """How far T steps of gradient descent on a linear model move its values at any points.
-
-    f_T(x) - f_0(x) = K(x, X) K^-1 [1 - (1 - step K)^T] (y - f_0(X)), also where K is singular.
-
-    Args:
-        K: Gram matrix of the tangent kernel at the training points.
-        cross: K(x, X) of the points asked for.
-        residuals: y - f_0(X).
-        step: Step size.
-        steps: T.
-
-    Returns:
-        (rows,), in the order of `cross`.
-
-    Raises:
-        InvalidInput: If the step is not positive and finite.
-
-    Example:
-        >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
-        >>> descent_change(K, K, np.array([3.0, 0.0]), 1 / 3, 1)  # step K residuals
-        array([2., 1.])
-    """
-    if not (isfinite(step) and step > 0):
-        raise InvalidInput("step must be positive and finite", repr(step))
-    values, vectors = np.linalg.eigh(K)
-    return cross @ (vectors @ ([_filter(value, step, steps) for value in values] * (vectors.T @ residuals)))
-
-
-def _filter(value: float, step: float, steps: int) -> float:
-    """(1 - (1 - step value)^T) / value, without cancellation for small values."""
-    if value == 0:
-        return steps * step
-    share = step * value
-    return float((-np.expm1(steps * log1p(-share)) if share < 1 else 1 - (1 - share) ** steps) / value)
+    outputs = torch.func.vmap(outputs_of)(held, buffers)
+    # Each network's outputs depend on its own parameters alone: the gradient of their sum holds that of each.
+    gradients = [torch.autograd.grad(values.sum(), list(held.values()), retain_graph=True) for values in outputs.T]
+    kernels = X.new_zeros(len(nets), len(X), len(X))
+    for parts in zip(*gradients, strict=True):
+        J = torch.stack([part.flatten(1) for part in parts], 1)
+        kernels += J @ J.mT
+    return kernels

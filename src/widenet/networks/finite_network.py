@@ -6,10 +6,11 @@ from numbers import Integral
 import torch
 from torch import Tensor, nn
 
-from widenet.architectures import Layer
+from widenet.architectures import Layer, delta_orthogonal
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.networks.build import Init, Plan, build_chain, chain, input_shape, sets_outputs
 from widenet.networks.modules import Parameterization, ScaledModule
+from widenet.networks.recurrent import stacked
 
 _PARAMETERIZATIONS, _INITS = ("ntk", "standard", "mean_field"), ("gaussian", "orthogonal")
 
@@ -82,7 +83,8 @@ def network(  # noqa: PLR0913 (each one a choice of its own, given by name)
         parameterization: "ntk": parameters of variance 1, multiplied by weight_std / sqrt(fan-in) when they are used.
             "standard": these products are the parameters. "mean_field": as "ntk", but the outputs are divided by the
             square root of the last layer's fan-in once more.
-        init: "gaussian": independent weights. "orthogonal": Haar matrices in dense and recurrent layers.
+        init: "gaussian": independent weights. "orthogonal": Haar matrices in dense and recurrent layers, which have the
+            same limit; convolutions become delta-orthogonal, whose limit is `NTK(delta_orthogonal(arch))`.
         dtype: Precision of the parameters.
 
     Raises:
@@ -117,12 +119,13 @@ def network(  # noqa: PLR0913 (each one a choice of its own, given by name)
         raise InvalidArchitecture(
             f"{asked} where the network ends with a layer with weights", repr(arch), "End it with Dense()"
         )
+    arch = delta_orthogonal(arch) if init == "orthogonal" else arch
     shape = input_shape(fan_in)
     generator = torch.Generator().manual_seed(seed)
     last = (1 if outputs is None else outputs) if ends else None
     plan = Plan(width, init, generator, dtype, last, "mean_field" if parameterization == "mean_field" else "ntk")
     modules, _ = build_chain(chain(arch), shape, plan)
-    net = Network(modules, arch, (*shape.positions, shape.channels))
+    net = Network(stacked(modules), arch, (*shape.positions, shape.channels))
     if parameterization == "standard":
         for module in net.modules():
             if isinstance(module, ScaledModule):
