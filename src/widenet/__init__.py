@@ -102,7 +102,13 @@ if TYPE_CHECKING:
         Centred,
         Ensemble,
     )
+    from widenet.networks.convergence import kernel_convergence
     from widenet.networks.finite_network import network
+    from widenet.networks.parameterization import (
+        layerwise_weight_decay,
+        to_ntk_parameterization,
+        to_standard_parameterization,
+    )
     from widenet.networks.training import (
         Recorder,
         train,
@@ -166,7 +172,11 @@ _HOMES = {
     "widenet.networks.descent": "GradientDescent",
     "widenet.networks.empirical": "EmpiricalNTK",
     "widenet.networks.ensembles": "Centred Ensemble",
+    "widenet.networks.convergence": "kernel_convergence",
     "widenet.networks.finite_network": "network",
+    "widenet.networks.parameterization": (
+        "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
+    ),
     "widenet.networks.training": "Recorder train",
     "widenet.solvers.auto": "Auto",
     "widenet.solvers.base": "Solution Solver",
@@ -263,7 +273,9 @@ __all__ = [
     "fluctuations",
     "freeze",
     "fully_connected",
+    "kernel_convergence",
     "kernel_regime",
+    "layerwise_weight_decay",
     "load",
     "match_laplace",
     "myrtle",
@@ -275,6 +287,8 @@ __all__ = [
     "sigmoid_like",
     "sparse_network",
     "tangent_deficit",
+    "to_ntk_parameterization",
+    "to_standard_parameterization",
     "train",
     "zonal_spectrum",
 ]

@@ -2,12 +2,18 @@
 
 from widenet.networks.build import Plan, Shape, build, sets_outputs
 from widenet.networks.checkpoints import Checkpoint
+from widenet.networks.convergence import Convergence, kernel_convergence
 from widenet.networks.descent import GradientDescent
 from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.ensembles import Centred, Ensemble
 from widenet.networks.finite_network import Network, network
 from widenet.networks.modules import ConvModule, DenseModule, ScaledModule
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
+from widenet.networks.parameterization import (
+    layerwise_weight_decay,
+    to_ntk_parameterization,
+    to_standard_parameterization,
+)
 from widenet.networks.recurrent import RecurrentModule
 from widenet.networks.training import History, Recorder, predict, train
 
@@ -15,6 +21,7 @@ __all__ = [
     "Centred",
     "Checkpoint",
     "ConvModule",
+    "Convergence",
     "DenseModule",
     "EmpiricalNTK",
     "Ensemble",
@@ -29,9 +36,13 @@ __all__ = [
     "build",
     "delta_orthogonal_weights",
     "haar_orthogonal",
+    "kernel_convergence",
+    "layerwise_weight_decay",
     "network",
     "orthogonal_weights",
     "predict",
     "sets_outputs",
+    "to_ntk_parameterization",
+    "to_standard_parameterization",
     "train",
 ]
