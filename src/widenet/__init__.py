@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from widenet.networks.checkpoints import (
         Checkpoint,
     )
+    from widenet.networks.convergence import kernel_convergence
     from widenet.networks.descent import (
         GradientDescent,
     )
@@ -102,7 +103,6 @@ if TYPE_CHECKING:
         Centred,
         Ensemble,
     )
-    from widenet.networks.convergence import kernel_convergence
     from widenet.networks.finite_network import network
     from widenet.networks.parameterization import (
         layerwise_weight_decay,
@@ -124,7 +124,14 @@ if TYPE_CHECKING:
         GradientFlow,
     )
     from widenet.theory.finite_width import fluctuations
+    from widenet.theory.layer_shares import (
+        layer_shares,
+        standard_kernel,
+    )
     from widenet.theory.matching import match_laplace
+    from widenet.theory.precision import (
+        precision_report,
+    )
     from widenet.theory.relu_fluctuations import kernel_regime
     from widenet.theory.sparsity import (
         choose_threshold,
@@ -169,10 +176,10 @@ _HOMES = {
     "widenet.kernels.wrappers": "Homogeneous Normalized",
     "widenet.linalg.kernel_matrix": "KernelMatrix",
     "widenet.networks.checkpoints": "Checkpoint",
+    "widenet.networks.convergence": "kernel_convergence",
     "widenet.networks.descent": "GradientDescent",
     "widenet.networks.empirical": "EmpiricalNTK",
     "widenet.networks.ensembles": "Centred Ensemble",
-    "widenet.networks.convergence": "kernel_convergence",
     "widenet.networks.finite_network": "network",
     "widenet.networks.parameterization": (
         "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
@@ -184,7 +191,9 @@ _HOMES = {
     "widenet.solvers.spectral": "Spectral",
     "widenet.theory.dynamics": "GradientFlow",
     "widenet.theory.finite_width": "fluctuations",
+    "widenet.theory.layer_shares": "layer_shares standard_kernel",
     "widenet.theory.matching": "match_laplace",
+    "widenet.theory.precision": "precision_report",
     "widenet.theory.relu_fluctuations": "kernel_regime",
     "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction",
     "widenet.theory.spectrum": "zonal_spectrum",
@@ -275,17 +284,20 @@ __all__ = [
     "fully_connected",
     "kernel_convergence",
     "kernel_regime",
+    "layer_shares",
     "layerwise_weight_decay",
     "load",
     "match_laplace",
     "myrtle",
     "network",
+    "precision_report",
     "progress",
     "recurrent",
     "residual",
     "residual_convolutional",
     "sigmoid_like",
     "sparse_network",
+    "standard_kernel",
     "tangent_deficit",
     "to_ntk_parameterization",
     "to_standard_parameterization",

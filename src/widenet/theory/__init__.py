@@ -2,6 +2,7 @@
 
 from widenet.theory.dynamics import GradientFlow, NetworkStart, TrainedNetworks
 from widenet.theory.finite_width import Fluctuations, LayerTensors, fluctuations
+from widenet.theory.layer_shares import LayerShare, layer_shares, standard_kernel, weighted_kernel
 from widenet.theory.matching import LaplaceMatch, match_laplace
 from widenet.theory.parity import BiasedParity, LeakyParity, recover_support
 from widenet.theory.parity_bounds import (
@@ -13,6 +14,7 @@ from widenet.theory.parity_bounds import (
     rkhs_norms,
 )
 from widenet.theory.parity_problem import Enumeration, ParityProblem, cube
+from widenet.theory.precision import PrecisionReport, critical_size, precision_report
 from widenet.theory.relu_fluctuations import (
     KernelRegime,
     dense_ntk_variance,
@@ -35,13 +37,16 @@ __all__ = [
     "GradientFlow",
     "KernelRegime",
     "LaplaceMatch",
+    "LayerShare",
     "LayerTensors",
     "LeakyParity",
     "NetworkStart",
     "ParityProblem",
+    "PrecisionReport",
     "TrainedNetworks",
     "ZonalSpectrum",
     "choose_threshold",
+    "critical_size",
     "cube",
     "decay_slope",
     "dense_ntk_variance",
@@ -54,15 +59,19 @@ __all__ = [
     "expected_active_fraction",
     "fluctuations",
     "kernel_regime",
+    "layer_shares",
     "match_laplace",
     "multiplicity",
     "norm_bound",
     "parities",
     "parity_edges",
+    "precision_report",
     "recover_support",
     "residual_ntk_variance",
     "residual_ntk_variance_limit",
     "residual_second_moment",
     "rkhs_norms",
+    "standard_kernel",
+    "weighted_kernel",
     "zonal_spectrum",
 ]
