@@ -98,12 +98,14 @@ if TYPE_CHECKING:
     from widenet.networks.descent import (
         GradientDescent,
     )
+    from widenet.networks.drift import KernelDrift
     from widenet.networks.empirical import EmpiricalNTK
     from widenet.networks.ensembles import (
         Centred,
         Ensemble,
     )
     from widenet.networks.finite_network import network
+    from widenet.networks.monte_carlo import monte_carlo_ntk
     from widenet.networks.parameterization import (
         layerwise_weight_decay,
         to_ntk_parameterization,
@@ -178,9 +180,11 @@ _HOMES = {
     "widenet.networks.checkpoints": "Checkpoint",
     "widenet.networks.convergence": "kernel_convergence",
     "widenet.networks.descent": "GradientDescent",
+    "widenet.networks.drift": "KernelDrift",
     "widenet.networks.empirical": "EmpiricalNTK",
     "widenet.networks.ensembles": "Centred Ensemble",
     "widenet.networks.finite_network": "network",
+    "widenet.networks.monte_carlo": "monte_carlo_ntk",
     "widenet.networks.parameterization": (
         "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
     ),
@@ -239,6 +243,7 @@ __all__ = [
     "InvalidInput",
     "Kernel",
     "KernelClassifier",
+    "KernelDrift",
     "KernelMatrix",
     "KernelRegressor",
     "Laplace",
@@ -288,6 +293,7 @@ __all__ = [
     "layerwise_weight_decay",
     "load",
     "match_laplace",
+    "monte_carlo_ntk",
     "myrtle",
     "network",
     "precision_report",

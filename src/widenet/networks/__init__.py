@@ -4,10 +4,12 @@ from widenet.networks.build import Plan, Shape, build, sets_outputs
 from widenet.networks.checkpoints import Checkpoint
 from widenet.networks.convergence import Convergence, kernel_convergence
 from widenet.networks.descent import GradientDescent
+from widenet.networks.drift import KernelDrift
 from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.ensembles import Centred, Ensemble
 from widenet.networks.finite_network import Network, network
 from widenet.networks.modules import ConvModule, DenseModule, ScaledModule
+from widenet.networks.monte_carlo import NTKEstimate, monte_carlo_ntk
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
 from widenet.networks.parameterization import (
     layerwise_weight_decay,
@@ -27,6 +29,8 @@ __all__ = [
     "Ensemble",
     "GradientDescent",
     "History",
+    "KernelDrift",
+    "NTKEstimate",
     "Network",
     "Plan",
     "Recorder",
@@ -38,6 +42,7 @@ __all__ = [
     "haar_orthogonal",
     "kernel_convergence",
     "layerwise_weight_decay",
+    "monte_carlo_ntk",
     "network",
     "orthogonal_weights",
     "predict",
