@@ -2,8 +2,8 @@
 
 Parameters (w, b) of a unit are a row, samples are rows (x, -1), so that their product is w . x - b; both are padded
 with zeros to whole registers. Every unit has a list of candidates: the samples whose product is above minus a reach
-times their norm when the list is made. Another sample cannot be active before the unit has moved by its reach. Of the
-candidates the active ones have a list of their own, with which the unit moves in the next step.
+times their norm when the list is made. Another sample cannot be active before the unit has moved by its reach. The
+active candidates come first in the list: with them the unit moves in the next step.
 
 The loops hold no lock and start no thread.
 """
@@ -17,6 +17,7 @@ _loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", 
 _inline = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
 
 _FIRST_LEAD, _LEADS = 1.5, 7  # a list may last for 1.5, 3, 6, ... steps like the last one
+GUARD = 64  # roundings of a product: candidates are taken from so much further than the reach
 _RENEWAL = 0.25  # looks at a candidate that a product and a choice of a list cost for each sample, measured
 
 
@@ -40,18 +41,20 @@ def _weighted_sum(samples, chosen, count, factors, total):
 
 
 @_inline
-def _keep(i, value, sign, active, found, sums):
-    """Add a candidate to the active ones if its value is positive, without a branch; returns their number."""
-    active[found] = i  # as torch has it, a unit at its kink is not active
-    positive = value if value > 0 else value * 0
-    sums[i] += sign * positive
-    return found + np.int64(value > 0)
+def _keep(candidates, place, i, value, sign, found, sums):  # noqa: PLR0913, PLR0917 (nothing is passed: it is inlined)
+    """Swap a candidate to the active ones in front if its value is positive, without a branch; returns their number."""
+    active = value > 0  # as torch has it, a unit at its kink is not active
+    candidates[place] = i
+    other = candidates[found]
+    candidates[found] = i if active else other
+    candidates[place] = other if active else i
+    sums[i] += sign * (value if active else value * 0)
+    return found + np.int64(active)
 
 
 @_loop
-def _look(unit, samples, chosen, sign, active, sums):
-    """List the active ones among the candidates and add sign times their values to the sums; returns their number."""
-    candidates, count = chosen
+def _look(unit, samples, candidates, count, sign, sums):
+    """Bring the active candidates to the front and add sign times their values to the sums; returns their number."""
     zero = unit.dtype.type(0)
     found = np.int64(0)
     fours = count - count % 4
@@ -65,16 +68,16 @@ def _look(unit, samples, chosen, sign, active, sums):
             s1 += u * x1[k]
             s2 += u * x2[k]
             s3 += u * x3[k]
-        found = _keep(i0, s0, sign, active, found, sums)
-        found = _keep(i1, s1, sign, active, found, sums)
-        found = _keep(i2, s2, sign, active, found, sums)
-        found = _keep(i3, s3, sign, active, found, sums)
+        found = _keep(candidates, c, i0, s0, sign, found, sums)
+        found = _keep(candidates, c + 1, i1, s1, sign, found, sums)
+        found = _keep(candidates, c + 2, i2, s2, sign, found, sums)
+        found = _keep(candidates, c + 3, i3, s3, sign, found, sums)
     for c in range(fours, count):
         i = candidates[c]
         x, s = samples[i], zero
         for k in range(unit.shape[0]):
             s += unit[k] * x[k]
-        found = _keep(i, s, sign, active, found, sums)
+        found = _keep(candidates, c, i, s, sign, found, sums)
     return found
 
 
@@ -89,7 +92,8 @@ def advance(units, samples, factors, pairs, lengths, sums):
         units: Parameters, (units, p), and their signs +-1, (units,).
         samples: (samples, p).
         factors: -step times residual, for units of sign + and -, (2, samples).
-        pairs: Candidates of each unit, (units, capacity), their numbers, (units,), active samples and their numbers.
+        pairs: Candidates of each unit, the active ones first, (units, capacity), their numbers, and the numbers of
+            active ones, (units,) each.
         lengths: How far each unit has moved since its candidates were found, its reach, its last movement, and what
             rounding may add to a movement, (units,) each.
         sums: Sums over units of sign times value, (samples,), to be added to.
@@ -98,7 +102,7 @@ def advance(units, samples, factors, pairs, lengths, sums):
         Products of unit and sample, and units marked.
     """
     parameters, signs = units
-    candidates, candidate_counts, active, active_counts = pairs
+    candidates, counts, active_counts = pairs
     moved, reach, last, rounding = lengths
     total = np.empty(parameters.shape[1], parameters.dtype)
     products, marked = 0, 0
@@ -107,7 +111,7 @@ def advance(units, samples, factors, pairs, lengths, sums):
         if count <= 0:
             continue
         unit = parameters[r]
-        _weighted_sum(samples, active[r], count, factors[0] if signs[r] > 0 else factors[1], total)
+        _weighted_sum(samples, candidates[r], count, factors[0] if signs[r] > 0 else factors[1], total)
         squares = unit.dtype.type(0)
         for k in range(unit.shape[0]):
             squares += total[k] * total[k]
@@ -116,9 +120,8 @@ def advance(units, samples, factors, pairs, lengths, sums):
         moved[r] += last[r] + rounding[r]
         products += count
         if moved[r] < reach[r]:
-            products += candidate_counts[r]
-            chosen = candidates[r], candidate_counts[r]
-            active_counts[r] = _look(unit, samples, chosen, signs[r], active[r], sums)
+            products += counts[r]
+            active_counts[r] = _look(unit, samples, candidates[r], counts[r], signs[r], sums)
         else:
             active_counts[r] = -1
             marked += 1
@@ -139,7 +142,7 @@ def tangent_product(units, samples, vectors, pairs, sums):
     signs = units[1]
     total = np.empty(samples.shape[1], samples.dtype)
     for r in range(signs.shape[0]):
-        active, count = pairs[2][r], pairs[3][r]
+        active, count = pairs[0][r], pairs[2][r]
         _weighted_sum(samples, active, count, vectors[0] if signs[r] > 0 else vectors[1], total)
         for c in range(count):
             x, s = samples[active[c]], samples.dtype.type(0)
@@ -149,25 +152,28 @@ def tangent_product(units, samples, vectors, pairs, sums):
 
 
 @_loop
-def choose_reach(values, norms, lasts, guards, reach, counts):
+def choose_reach(values, units, norms, lasts, found):
     """Reach of every list that makes looking at its candidates and making it anew cost least, and its length.
 
     With a reach of k times the last movement a list lasts for k steps like the last one, longer when steps get shorter.
 
     Args:
         values: Products with all samples, (rows, samples).
+        units: Parameters of these units, (rows, p).
         norms: Of the samples, (samples,).
         lasts: Last movement of each unit, (rows,).
-        guards: What rounding may hide, as a movement, (rows,).
-        reach: Where reaches go, (rows,).
-        counts: Where numbers of candidates go, (rows,).
+        found: Where reaches go, what rounding may add to a movement, and numbers of candidates, (rows,) each.
     """
+    reach, rounding, counts = found
     n = values.shape[1]
     for a in range(values.shape[0]):
-        row = values[a]
+        row, squares = values[a], 0.0
+        for k in range(units.shape[1]):
+            squares += units[a, k] * units[a, k]
+        rounding[a] = np.finfo(row.dtype).eps * math.sqrt(squares)
         least, lead = np.inf, 0.0
         for number in range(_LEADS if lasts[a] > 0 else 1):
-            border = -row.dtype.type(lead * lasts[a] + guards[a])
+            border = -row.dtype.type(lead * lasts[a] + GUARD * rounding[a])
             count = np.int32(0)
             for i in range(n):
                 count += np.int32(row[i] >= border * norms[i])
@@ -181,7 +187,7 @@ def choose_reach(values, norms, lasts, guards, reach, counts):
 
 @_loop
 def make_lists(chosen, values, borders, signs, pairs, sums):
-    """Lists of candidates and active samples of chosen units from their products with all samples.
+    """Lists of candidates of chosen units from their products with all samples.
 
     Args:
         chosen: The units, (rows,).
@@ -192,15 +198,14 @@ def make_lists(chosen, values, borders, signs, pairs, sums):
         sums: As for `advance`.
     """
     reach, norms = borders
-    candidates, candidate_counts, actives, active_counts = pairs
+    candidates, counts, active_counts = pairs
     for a in range(chosen.shape[0]):
         r = chosen[a]
         near, found = 0, np.int64(0)
-        row, close, active = values[a], candidates[r], actives[r]
+        row, close = values[a], candidates[r]
         border = -row.dtype.type(reach[a])
         for i in range(row.shape[0]):
             if row[i] >= border * norms[i]:
-                close[near] = i
+                found = _keep(close, near, i, row[i], signs[r], found, sums)
                 near += 1
-                found = _keep(i, row[i], signs[r], active, found, sums)
-        candidate_counts[r], active_counts[r] = near, found
+        counts[r], active_counts[r] = near, found

@@ -11,7 +11,7 @@ from widenet.kernels.blocks import run_tiles
 from widenet.networks import _fused_sparse as loops
 
 _SPAN = 2**18  # pairs of unit and sample that one thread takes at a time
-_MOST_SPANS = 32
+_MOST_SPANS = 8
 _PRODUCTS = 2**17  # numbers of a block of products: it stays in the second cache
 
 
@@ -41,8 +41,8 @@ class ActiveUnits:
         padding = (0, 0), (0, -self._size % (64 // X.itemsize))
         samples, units = np.ascontiguousarray(np.pad(Z, padding)), np.pad(parameters, padding)
         norms = np.linalg.norm(Z.astype(np.float64), axis=1).astype(X.dtype)
-        # Their number does not depend on the threads, nor does the order in which sums are added.
-        number = min(_MOST_SPANS, max(1, len(units) * len(X) // _SPAN))
+        # A power of two that does not depend on the threads, as the order in which sums are added.
+        number = min(_MOST_SPANS, 2 ** max(0, (len(units) * len(X) // _SPAN).bit_length() - 1))
         self._spans = [
             _Span(np.ascontiguousarray(part), sign.astype(X.dtype), samples, norms)
             for part, sign in zip(np.array_split(units, number), np.array_split(signs, number), strict=True)
@@ -63,10 +63,12 @@ class ActiveUnits:
     def pattern(self) -> sparse.csr_array:
         """Which pairs are active, (m, n), 1 where a pair is active and else 0."""
         counts = np.concatenate([span.active_counts for span in self._spans])
-        columns = [s.active[np.arange(s.active.shape[1]) < s.active_counts[:, None]] for s in self._spans]
+        columns = [s.candidates[np.arange(s.candidates.shape[1]) < s.active_counts[:, None]] for s in self._spans]
         starts = np.concatenate([[0], np.cumsum(counts)])
         shape = len(counts), len(self.sums)
-        return sparse.csr_array((np.ones(starts[-1], np.int8), np.concatenate(columns), starts), shape=shape)
+        found = sparse.csr_array((np.ones(starts[-1], np.int8), np.concatenate(columns), starts), shape=shape)
+        found.sort_indices()
+        return found
 
     def descend(self, residuals: Float[np.ndarray, " n"], step: float) -> None:
         """One step of gradient descent: each unit moves by -step sign sum over its active samples of residual (x, -1).
@@ -102,17 +104,17 @@ class _Span:
     def __init__(self, units: np.ndarray, signs: np.ndarray, samples: np.ndarray, norms: np.ndarray) -> None:
         self.units, self.signs, self.samples, self.norms = units, signs, samples, norms
         m, n = len(units), len(samples)
-        self.candidates, self.candidate_counts = np.empty((m, 0), np.int32), np.zeros(m, np.int32)
-        self.active, self.active_counts = np.empty((m, 0), np.int32), np.full(m, -1, np.int32)
+        self.candidates = np.empty((m, 0), np.int32)
+        self.counts, self.active_counts = np.zeros(m, np.int32), np.full(m, -1, np.int32)
         self.lengths = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
         self.sums, self.products = np.zeros(n), 0
         rows = max(1, min(m, _PRODUCTS // n))
         self._values = np.empty((rows, n), units.dtype)
-        self._reach, self._found = np.empty(rows), np.empty(rows, np.int64)
+        self._found = np.empty(rows), np.empty(rows), np.empty(rows, np.int64)
 
     @property
-    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        return self.candidates, self.candidate_counts, self.active, self.active_counts
+    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.candidates, self.counts, self.active_counts
 
     def descend(self, factors: np.ndarray) -> None:
         self.sums[:] = 0
@@ -132,20 +134,18 @@ class _Span:
     def _renew(self, chosen: np.ndarray) -> None:
         units, values = self.units[chosen], self._values[: len(chosen)]
         torch.mm(torch.from_numpy(units), torch.from_numpy(self.samples).T, out=torch.from_numpy(values))
-        reach, found = self._reach[: len(chosen)], self._found[: len(chosen)]
+        found = self._found[0][: len(chosen)], self._found[1][: len(chosen)], self._found[2][: len(chosen)]
         moved, border, last, rounding = self.lengths
-        rounding[chosen] = np.finfo(units.dtype).eps * np.sqrt(np.einsum("up,up->u", units, units, dtype=np.float64))
-        # Products and lengths are rounded: candidates are taken from a little further than the reach.
-        guards = 64 * rounding[chosen]
-        loops.choose_reach(values, self.norms, last[chosen], guards, reach, found)
-        moved[chosen], border[chosen] = 0.0, reach * (1 - 1e-5)
-        if found.max() > self.candidates.shape[1]:
-            self._grow(int(found.max()))
-        loops.make_lists(chosen, values, (reach + guards, self.norms), self.signs, self.pairs, self.sums)
+        loops.choose_reach(values, units, self.norms, last[chosen], found)
+        moved[chosen], border[chosen], rounding[chosen] = 0.0, found[0] * (1 - 1e-5), found[1]
+        most = int(found[2].max())
+        if most > self.candidates.shape[1]:
+            self._grow(most)
+        borders = found[0] + loops.GUARD * found[1], self.norms
+        loops.make_lists(chosen, values, borders, self.signs, self.pairs, self.sums)
 
     def _grow(self, most: int) -> None:
         capacity = min(len(self.samples), most + most // 4 + 8)
-        grown = tuple(np.empty((len(self.units), capacity), np.int32) for _ in range(2))
-        for new, old in zip(grown, (self.candidates, self.active), strict=True):
-            new[:, : old.shape[1]] = old
-        self.candidates, self.active = grown
+        grown = np.empty((len(self.units), capacity), np.int32)
+        grown[:, : self.candidates.shape[1]] = self.candidates
+        self.candidates = grown
