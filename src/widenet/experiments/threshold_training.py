@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from widenet.architectures import sparse_network
 from widenet.experiments.figures import COLOURS, figure_style, new_figure
 from widenet.experiments.result_tables import Column, ResultTable
-from widenet.experiments.sparse_training import Training, TrainingRun, steps_at_infinite_width
 from widenet.kernels.neural import NTK
+from widenet.networks.linear_descent import predicted_steps
+from widenet.networks.sparse_training import SparseReLUNetwork, SparseRun, SparseTraining
 from widenet.theory.sparsity import EigenReport, eigen_report, expected_active_fraction
 
 
@@ -29,7 +30,7 @@ class TrainingRecord:
     """
 
     threshold: float
-    run: TrainingRun
+    run: SparseRun
     report: EigenReport
     wide_steps: int
     seconds: float
@@ -57,12 +58,11 @@ def training_records(
     for threshold in thresholds:
         report = eigen_report(X, y, threshold)
         H = NTK(sparse_network(threshold))(X)
-        # Thresholds make close pairs rare and units move further: a wider margin costs less.
-        training = Training(threshold, width, report.step_size, target, margin=0.05 + 0.1 * threshold, seed=seed)
+        network = SparseReLUNetwork(X.shape[1], width, threshold, seed=seed)
         start = perf_counter()
-        run = training.run(X, y)
+        run = SparseTraining(report.step_size, target).run(network, X, y)
         seconds = perf_counter() - start
-        steps = steps_at_infinite_width(H, y, report.step_size, target)
+        steps = predicted_steps(H, target / float(np.mean(y**2) / 2), y, report.step_size)
         records.append(TrainingRecord(threshold, run, report, steps, seconds))
     return records
 

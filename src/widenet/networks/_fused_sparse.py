@@ -18,7 +18,7 @@ _inline = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"
 
 _FIRST_LEAD, _LEADS = 1.5, 7  # a list may last for 1.5, 3, 6, ... steps like the last one
 GUARD = 64  # roundings of a product: candidates are taken from so much further than the reach
-_RENEWAL = 0.25  # looks at a candidate that a product and a choice of a list cost for each sample, measured
+_RENEWAL = 0.5  # looks at a candidate that a product and a choice of a list cost for each sample, measured
 
 
 @_loop
