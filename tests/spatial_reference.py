@@ -20,7 +20,7 @@ class Step:
     bias: float = 0.0
 
 
-def _sources(step: Step, shape: tuple[int, ...]) -> dict[tuple[int, ...], list[tuple[int, ...] | None]]:
+def windows_of(step: Step, shape: tuple[int, ...]) -> dict[tuple[int, ...], list[tuple[int, ...] | None]]:
     """For every window the positions that its entries read, None for one outside."""
     along = []
     for length, size, stride in zip(shape, step.size, step.stride, strict=True):
@@ -66,7 +66,7 @@ def kernels(steps: list[Step], x: np.ndarray, y: np.ndarray, exact: bool = False
     for step in steps:
         w, b = number(step.weight) ** 2, number(step.bias) ** 2
         if step.kind in ("conv", "average", "sum"):
-            sources = _sources(step, shape)
+            sources = windows_of(step, shape)
             shape = tuple(max(o[i] for o in sources) + 1 for i in range(len(shape)))
             turn = _convolved if step.kind == "conv" else _pooled
             divisor = {"conv": prod(step.size), "average": prod(step.size) ** 2, "sum": 1}[step.kind]
