@@ -54,6 +54,12 @@ if TYPE_CHECKING:
         NotPositiveDefinite,
         WidenetError,
     )
+    from widenet.estimators.augmentation import (
+        AugmentedClassifier,
+        AugmentedRegressor,
+        RandomCrop,
+        RandomFlip,
+    )
     from widenet.estimators.classifier import KernelClassifier
     from widenet.estimators.gaussian_process import GaussianProcess
     from widenet.estimators.gp_kernel import as_gp_kernel
@@ -65,6 +71,9 @@ if TYPE_CHECKING:
     from widenet.estimators.time_series import (
         RecurrentKernelClassifier,
         RecurrentKernelRegressor,
+    )
+    from widenet.estimators.zca import (
+        ZCA,
     )
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
@@ -158,6 +167,7 @@ _HOMES = {
         "FingerprintMismatch InvalidArchitecture InvalidFile InvalidInput MemoryLimitExceeded "
         "NotPositiveDefinite WidenetError "
     ),
+    "widenet.estimators.augmentation": "AugmentedClassifier AugmentedRegressor RandomCrop RandomFlip",
     "widenet.estimators.classifier": "KernelClassifier",
     "widenet.estimators.gaussian_process": "GaussianProcess",
     "widenet.estimators.gp_kernel": "as_gp_kernel",
@@ -167,6 +177,7 @@ _HOMES = {
     "widenet.estimators.support_vectors": "SupportVectorMachine",
     "widenet.estimators.table_encoder": "TableEncoder",
     "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
+    "widenet.estimators.zca": "ZCA",
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -209,9 +220,12 @@ __all__ = [
     "NNGP",
     "NTK",
     "RBF",
+    "ZCA",
     "Abs",
     "AbsLinear",
     "ArcCosine",
+    "AugmentedClassifier",
+    "AugmentedRegressor",
     "Auto",
     "AvgPool",
     "Bidirectional",
@@ -257,6 +271,8 @@ __all__ = [
     "Normalized",
     "NotPositiveDefinite",
     "Polynomial",
+    "RandomCrop",
+    "RandomFlip",
     "ReLU",
     "Recorder",
     "Recurrent",
