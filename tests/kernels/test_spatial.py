@@ -1,13 +1,9 @@
 """Kernels of images and signals: plain loops, 50 digits, wide finite networks, and what has no such kernel."""
 
-from math import sqrt
-
 import mpmath
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
 from spatial_reference import Step, kernels
 from widenet.architectures import (
@@ -321,78 +317,3 @@ def test_gradients_against_differences(network: Layer):
         (found,) = torch.autograd.grad((values(start) * weights).sum(), start)
         ends = [(values(X + sign * 1e-5 * direction) * weights).sum().item() for sign in (1, -1)]
         assert (found * direction).sum().item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-7)
-
-
-# Networks of finite width, in plain torch.
-
-
-def _layer(h: Tensor, std: tuple[float, float], size: tuple[int, int], stride: int, draw) -> Tensor:
-    """Convolution in the NTK parameterisation, without padding, (1, channels, H, W)."""
-    fan_in = h.shape[1] * size[0] * size[1]
-    weights, biases = draw(h.shape[1], size)
-    return conv2d(h, std[0] / sqrt(fan_in) * weights, std[1] * biases, stride=stride)
-
-
-def _strided(h: Tensor, draw) -> Tensor:
-    # 5 x 4 positions, stride 2: 3 x 2 windows of 3 x 3 need 1 + 1 rows and 0 + 1 columns of zeros.
-    h = _layer(pad(h, (0, 1, 1, 1)), (1.3, 0.2), (3, 3), 2, draw)
-    h = _layer(pad(torch.relu(h), (0, 1, 0, 1)), (1.2, 0.1), (2, 2), 1, draw)
-    return _layer(torch.relu(h), (0.9, 0.1), (3, 2), 1, draw)  # flattening: every position has its weight
-
-
-def _circular(h: Tensor, draw) -> Tensor:
-    h = _layer(pad(h, (1, 1, 1, 1), mode="circular"), (1.3, 0.2), (3, 3), 1, draw)
-    h = torch.nn.functional.avg_pool2d(torch.relu(h), 2)
-    h = _layer(h, (1.2, 0.1), (1, 1), 1, draw)
-    return _layer(torch.relu(h).mean((2, 3), keepdim=True), (0.9, 0.1), (1, 1), 1, draw)
-
-
-def _signal(h: Tensor, draw) -> Tensor:
-    # 5 positions, windows of 4 at stride 1: 1 + 2 zeros.
-    h = _layer(pad(h, (0, 0, 1, 2)), (1.3, 0.2), (4, 1), 1, draw)
-    h = torch.nn.functional.avg_pool2d(torch.relu(h), (3, 1), stride=(1, 1), divisor_override=1)
-    h = _layer(h, (0.7, 0.1), (2, 1), 1, draw)
-    return _layer(torch.relu(h), (0.9, 0.1), (2, 1), 1, draw)
-
-
-FINITE = [
-    (_strided, Conv(3, 2, bias_std=0.2, weight_std=1.3) >> RELU >> Conv(2, weight_std=1.2, bias_std=0.1) >> RELU
-     >> FLAT >> LAST, IMAGES[:2]),
-    (_circular, Conv(3, 1, "circular", 1.3, 0.2) >> RELU >> AvgPool(2) >> Conv(1, weight_std=1.2, bias_std=0.1) >> RELU
-     >> GlobalAveragePool() >> LAST, IMAGES[:2]),
-    (_signal, Conv(4, weight_std=1.3, bias_std=0.2) >> RELU >> SumPool(3, 1) >> Conv(2, 1, "valid", 0.7, 0.1) >> RELU
-     >> FLAT >> LAST, IMAGES[:2, :, 0]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("network", "architecture", "points"), FINITE, ids=["strided", "circular", "signal"])
-def test_wide_networks_tend_to_the_kernel(network, architecture: Layer, points: np.ndarray):
-    images = torch.from_numpy(points.reshape(2, 5, -1, 2)).permute(0, 3, 1, 2).float()
-    draws = np.array([_empirical(network, images, width=384, seed=seed) for seed in range(40)])
-    expected = NTK(architecture)(points)[[0, 0, 1], [0, 1, 1]]
-    error = draws.std(0, ddof=1) / sqrt(len(draws))
-    assert (error < 0.05 * expected.max()).all()
-    assert (np.abs(draws.mean(0) - expected) < 5 * error).all()
-
-
-def _empirical(network, images: Tensor, width: int, seed: int) -> list[float]:
-    """Inner products of the parameter gradients of one random network at two images: (0, 0), (0, 1), (1, 1)."""
-    generator, parameters, place = torch.Generator().manual_seed(seed), [], iter(())
-
-    def draw(channels: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        known = next(place, None)
-        if known is None:
-            outputs = 1 if len(parameters) == 2 else width
-            shapes = (outputs, channels, *size), (outputs,)
-            known = tuple(torch.randn(*shape, generator=generator).requires_grad_() for shape in shapes)
-            parameters.append(known)
-        return known
-
-    gradients = []
-    for image in images:
-        place = iter(tuple(parameters))
-        output = network(image[None], draw)
-        assert output.shape == (1, 1, 1, 1)
-        gradients.append(torch.autograd.grad(output.sum(), [part for pair in parameters for part in pair]))
-    pairs = ((0, 0), (0, 1), (1, 1))
-    return [sum(float((a * b).sum()) for a, b in zip(gradients[i], gradients[j], strict=True)) for i, j in pairs]
