@@ -17,6 +17,7 @@ from widenet.architectures.activations import (
     sigmoid_like,
 )
 from widenet.architectures.base import BranchSum, Concat, Identity, Layer, Repeat, Scale, Serial, serial, walk
+from widenet.architectures.factorized import FactorizedDense, Frozen, Trained
 from widenet.architectures.layers import Dense, LayerNorm, delta_orthogonal, freeze
 from widenet.architectures.recurrent import LastStep, Recurrent, StepwiseAverage
 from widenet.architectures.spatial import (
@@ -53,7 +54,9 @@ __all__ = [
     "Dense",
     "Elementwise",
     "Erf",
+    "FactorizedDense",
     "Flatten",
+    "Frozen",
     "GaussianBump",
     "GlobalAveragePool",
     "GlobalSumPool",
@@ -74,6 +77,7 @@ __all__ = [
     "StepwiseAverage",
     "SumPool",
     "ThresholdReLU",
+    "Trained",
     "Window",
     "convolutional",
     "delta_orthogonal",

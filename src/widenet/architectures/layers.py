@@ -13,6 +13,7 @@ from widenet.architectures.base import (
     set_finite,
 )
 from widenet.architectures.base import walk as _walk
+from widenet.architectures.factorized import FactorizedDense
 from widenet.architectures.spatial import Conv
 from widenet.errors import InvalidArchitecture
 
@@ -78,7 +79,7 @@ class LayerNorm(Layer):
 
 
 def freeze(layer: Layer, first: int) -> Layer:
-    """The same architecture with its first layers with weights, Dense or Conv, not trained.
+    """The same architecture with its first layers with weights, Dense, FactorizedDense or Conv, not trained.
 
     With all but the last one frozen the NTK is the NNGP, plus bias_std^2 if that layer's biases start at
     zero. The grid of Arora et al. 2020 (arXiv 1910.01663) runs over depth and number of frozen layers.
@@ -94,7 +95,7 @@ def freeze(layer: Layer, first: int) -> Layer:
         >>> freeze((Dense() >> LayerNorm()) ** 2, first=1)
         Dense(trainable=False) >> LayerNorm() >> Dense() >> LayerNorm()
     """
-    weighted = sum(isinstance(part, (Dense, Conv)) for part in _walk(layer))
+    weighted = sum(isinstance(part, (Dense, FactorizedDense, Conv)) for part in _walk(layer))
     if not 0 <= first <= weighted:
         raise InvalidArchitecture(f"the first 0 to {weighted} layers with weights can be frozen", str(first))
     return _freeze(layer, first)[0]
@@ -126,6 +127,8 @@ def _freeze(layer: Layer, count: int) -> tuple[Layer, int]:
         return layer, 0
     if isinstance(layer, (Dense, Conv)):
         return replace(layer, trainable=False), count - 1
+    if isinstance(layer, FactorizedDense):
+        return replace(layer, train="none"), count - 1
     if isinstance(layer, Repeat):
         return _freeze(Serial((layer.layer,) * layer.times), count)
     if isinstance(layer, (Serial, BranchSum, Concat)):

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from widenet.architectures import AbsLinear, Dense, Identity, Layer, Repeat, Scale, Serial
+from widenet.architectures import AbsLinear, Dense, FactorizedDense, Identity, Layer, Repeat, Scale, Serial
 from widenet.kernels import _fused_dense
+from widenet.kernels.factorized import dense_factors
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,9 @@ def elementary_chain(layer: Layer) -> list[Layer] | None:
     """The elementary layers of a chain in order, or None where it has others or branches."""
     if isinstance(layer, (AbsLinear, Dense, Scale)):
         return [layer]
+    if isinstance(layer, FactorizedDense):
+        # Biases that are trained beside frozen weights are no chain of Dense layers.
+        return None if layer.train == "inner" and layer.bias_std > 0 else list(dense_factors(layer))
     if isinstance(layer, Identity):
         return []
     if isinstance(layer, Repeat):

@@ -9,6 +9,7 @@ from widenet.architectures import (
     BranchSum,
     Concat,
     Dense,
+    FactorizedDense,
     Identity,
     Layer,
     LayerNorm,
@@ -17,6 +18,7 @@ from widenet.architectures import (
     Serial,
     SpatialLayer,
 )
+from widenet.kernels.factorized import dense_factors
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ def _(layer: Dense, before: Degrees) -> Degrees | None:
         own = {before.covariance} | ({0} if layer.bias_std else set()) if layer.trainable else set()
         return replace(before, tangent=before.tangent | own)
     return None
+
+
+@degrees.register
+def _(layer: FactorizedDense, before: Degrees) -> Degrees | None:
+    return _chain(dense_factors(layer), before)
 
 
 @degrees.register

@@ -11,6 +11,7 @@ from widenet.architectures import (
     Conv,
     Dense,
     Erf,
+    FactorizedDense,
     Identity,
     Layer,
     LayerNorm,
@@ -21,6 +22,7 @@ from widenet.architectures import (
 )
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.kernels.duals import dual
+from widenet.kernels.factorized import dense_factors
 from widenet.kernels.moments import Moments, add_independent
 
 
@@ -90,6 +92,15 @@ def weighted(layer: Dense | Conv, moments: Moments, gain: float) -> Moments:
         tangent = tangent + out.cross + bias
     out = out.with_constant(bias if layer.bias_init == "normal" else 0.0)
     return replace(out, tangent=tangent, channels=None, width=layer.width, gaussian=True, drawn=moments.depth)
+
+
+@propagate.register
+def _(layer: FactorizedDense, moments: Moments) -> Moments:
+    inner, outer = dense_factors(layer)
+    after = propagate(outer, propagate(inner, moments))
+    if after.tangent is not None and layer.train == "inner":
+        after = replace(after, tangent=after.tangent + layer.bias_std**2)  # biases are trained beside a frozen factor
+    return after
 
 
 @propagate.register

@@ -7,7 +7,11 @@ from widenet.networks.descent import GradientDescent
 from widenet.networks.drift import KernelDrift
 from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.ensembles import Centred, Ensemble
+from widenet.networks.factorized import FactorizedLinear
+from widenet.networks.factorized_costs import CostReport, Energy, LayerCost, cost_report, layer_cost
+from widenet.networks.factorized_kernels import RankReport, factorized_ntk, inner_deviation, rank_for
 from widenet.networks.finite_network import Network, network
+from widenet.networks.hadamard import HadamardFactor
 from widenet.networks.modules import ConvModule, DenseModule, ScaledModule
 from widenet.networks.monte_carlo import NTKEstimate, monte_carlo_ntk
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
@@ -17,6 +21,7 @@ from widenet.networks.parameterization import (
     to_standard_parameterization,
 )
 from widenet.networks.recurrent import RecurrentModule
+from widenet.networks.shallow import ShallowNetwork
 from widenet.networks.training import History, Recorder, predict, train
 
 __all__ = [
@@ -24,28 +29,40 @@ __all__ = [
     "Checkpoint",
     "ConvModule",
     "Convergence",
+    "CostReport",
     "DenseModule",
     "EmpiricalNTK",
+    "Energy",
     "Ensemble",
+    "FactorizedLinear",
     "GradientDescent",
+    "HadamardFactor",
     "History",
     "KernelDrift",
+    "LayerCost",
     "NTKEstimate",
     "Network",
     "Plan",
+    "RankReport",
     "Recorder",
     "RecurrentModule",
     "ScaledModule",
+    "ShallowNetwork",
     "Shape",
     "build",
+    "cost_report",
     "delta_orthogonal_weights",
+    "factorized_ntk",
     "haar_orthogonal",
+    "inner_deviation",
     "kernel_convergence",
+    "layer_cost",
     "layerwise_weight_decay",
     "monte_carlo_ntk",
     "network",
     "orthogonal_weights",
     "predict",
+    "rank_for",
     "sets_outputs",
     "to_ntk_parameterization",
     "to_standard_parameterization",
