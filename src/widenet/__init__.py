@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Dense,
         Elementwise,
         Erf,
+        FactorizedDense,
         Flatten,
         GaussianBump,
         GlobalAveragePool,
@@ -114,6 +115,10 @@ if TYPE_CHECKING:
         Ensemble,
     )
     from widenet.networks.finite_network import network
+    from widenet.networks.linearized import (
+        LinearizedNetwork,
+        linearize,
+    )
     from widenet.networks.monte_carlo import monte_carlo_ntk
     from widenet.networks.parameterization import (
         layerwise_weight_decay,
@@ -157,7 +162,7 @@ __version__ = "0.1.0"
 # and Numba take seconds to load, and `import widenet`, `widenet --help` and a reader of one error need none of them.
 _HOMES = {
     "widenet.architectures": (
-        "GELU RBF Abs AbsLinear AvgPool Concat Conv Cosine Dense Elementwise Erf Flatten GaussianBump "
+        "GELU RBF Abs AbsLinear AvgPool Concat Conv Cosine Dense Elementwise Erf FactorizedDense Flatten GaussianBump "
         "GlobalAveragePool GlobalSumPool Identity LastStep Layer LayerNorm LeakyReLU Polynomial ReLU "
         "Recurrent Sine StepwiseAverage SumPool ThresholdReLU convolutional delta_orthogonal densenet "
         "densenet_convolutional freeze fully_connected myrtle recurrent residual "
@@ -195,6 +200,7 @@ _HOMES = {
     "widenet.networks.empirical": "EmpiricalNTK",
     "widenet.networks.ensembles": "Centred Ensemble",
     "widenet.networks.finite_network": "network",
+    "widenet.networks.linearized": "LinearizedNetwork linearize",
     "widenet.networks.monte_carlo": "monte_carlo_ntk",
     "widenet.networks.parameterization": (
         "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
@@ -240,6 +246,7 @@ __all__ = [
     "EmpiricalNTK",
     "Ensemble",
     "Erf",
+    "FactorizedDense",
     "FingerprintMismatch",
     "Flatten",
     "GammaExponential",
@@ -266,6 +273,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearizedNetwork",
     "Matern",
     "MemoryLimitExceeded",
     "Normalized",
@@ -307,6 +315,7 @@ __all__ = [
     "kernel_regime",
     "layer_shares",
     "layerwise_weight_decay",
+    "linearize",
     "load",
     "match_laplace",
     "monte_carlo_ntk",

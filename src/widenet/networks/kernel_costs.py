@@ -138,10 +138,15 @@ def _expanded(size: PartSize, outputs: int, task: Task) -> Work:
 
 def _positions(size: PartSize, outputs: int, task: Task) -> Work:
     length, numbers = task.numbers(outputs)
-    squared = size.positions**2
-    moved = 4.0 * squared * numbers * task.itemsize if size.positions > 1 else 3.0 * numbers * task.itemsize
     kept = size.positions * (size.inputs + outputs * size.outputs) * task.itemsize
-    return Work(0.0, 2.0 * squared * (size.inputs + length * size.outputs), moved, kept, kept)
+    if size.positions == 1:
+        flops = 2.0 * (size.inputs + length * size.outputs)
+        return Work(0.0, flops, 3.0 * numbers * task.itemsize, kept, kept)
+    flops = 2.0 * size.positions**2 * (size.inputs + outputs * size.outputs)
+    if task.form == "trace":
+        return Work(0.0, flops, 4.0 * size.positions**2 * task.itemsize, kept, kept)
+    carried = outputs * size.positions * size.outputs
+    return Work(0.0, flops + 2.0 * carried * length / outputs, 4.0 * carried * task.itemsize, kept, kept)
 
 
 def structured_work(structure: Structure, rest: int, task: Task) -> Work:

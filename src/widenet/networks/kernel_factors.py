@@ -7,6 +7,7 @@ d_at the derivative of output a by z_t, so that its part is sum_tt' (a_t . a'_t'
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import isqrt
 from typing import Literal, Self
 
 import torch
@@ -116,8 +117,9 @@ class PositionsFactor(Factor):
         return type(self)(inputs, cotangents, self.scale, self.constant)
 
     def between(self, other: Self, form: Form) -> Tensor:
-        """Cost: 2 n m positions^2 (p + outputs q) flops, or outputs^2 q for the full form."""
-        step = max(1, int((_CELLS / self.inputs.shape[1] ** 2) ** 0.5))
+        """Cost: 2 n m positions^2 (p + outputs q) flops, and 2 n m outputs^2 positions q more for the full form."""
+        cells = max(self.inputs.shape[1] ** 2, 1 if form == "trace" else self.cotangents[0].numel())
+        step = max(1, isqrt(_CELLS // cells))
         starts = range(0, len(self.inputs), step), range(0, len(other.inputs), step)
         strips = []
         for i in starts[0]:
@@ -133,16 +135,20 @@ class PositionsFactor(Factor):
             # All outputs in one product.
             whole = self.cotangents.reshape(n * T, -1) @ other.cotangents.reshape(m * S, -1).T
             return (whole * similarity).reshape(n, T, m, S).sum((1, 3))[None, :, None, :, None]
-        ours, theirs = (part.unbind(2) for part in (self.cotangents, other.cotangents))
-        pairs = [(a, b) for a in range(len(ours)) for b in range(len(theirs)) if form == "full" or a == b]
-        sums = []
-        for a, b in pairs:
-            products = ours[a].reshape(n * T, -1) @ theirs[b].reshape(m * S, -1).T
-            sums.append((products * similarity).reshape(n, T, m, S).sum((1, 3)))
-        stacked = torch.stack(sums)
-        if form == "per_output":
-            return stacked[:, :, None, :, None]
-        return stacked.reshape(len(ours), len(theirs), n, m).permute(2, 0, 3, 1)[None]
+        outputs = self.cotangents.shape[2]
+        ours = self.cotangents.transpose(1, 2).reshape(n, outputs, -1)
+        columns = []
+        for j in range(m):
+            # sum over t' of (a_t . a'_t' + constant) d'_bt' for all t and b, then its products with d_at.
+            weights = similarity[:, j * S : (j + 1) * S]
+            carried = (weights @ other.cotangents[j].transpose(0, 1)).reshape(outputs, n, -1)
+            if form == "full":
+                columns.append(ours @ carried.permute(1, 2, 0))
+            else:
+                columns.append((ours * carried.transpose(0, 1)).sum(2))
+        if form == "full":
+            return torch.stack(columns, 2)[None]
+        return torch.stack(columns, 2).transpose(0, 1)[:, :, None, :, None]
 
     def squares(self) -> Tensor:
         """Cost: 2 n positions^2 (p + outputs q) flops."""

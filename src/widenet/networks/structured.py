@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from widenet.errors import InvalidInput
+from widenet.kernels.blocks import new_matrix
 from widenet.networks.kernel_factors import Factor, GradientFactor, OuterFactor, PositionsFactor
 from widenet.networks.layer_readings import GainReading, LayerReading, MatrixReading, reading_of
 from widenet.networks.module_function import ModuleFunction
@@ -128,18 +130,30 @@ class _Recorder:
 def _cotangents(outputs: Tensor, uses: Mapping[int, Sequence[_Use]], graph: bool) -> dict[int, list[Tensor]]:
     """Derivatives of all outputs by what each call of a layer returned, (N, outputs, *shape), by the layer."""
     calls = [use for layer in uses.values() for use in layer]
+    count = outputs.shape[1]
     columns: list[list[Tensor]] = [[] for _ in calls]
-    for a in range(outputs.shape[1]):
+    # Written in place where nothing else is to be remembered: copies into fresh memory take as long as a layer.
+    whole = [] if graph else [_room(use, count, outputs) for use in calls]
+    for a in range(count if calls else 0):
         direction = torch.zeros_like(outputs)
         direction[:, a] = 1
-        edges = [use.edge for use in calls]
         found = torch.autograd.grad(
-            outputs, edges, direction, retain_graph=True, create_graph=graph, allow_unused=True
-        ) if edges else ()  # fmt: skip
-        for use, column, derivative in zip(calls, columns, found, strict=True):
-            column.append(outputs.new_zeros(use.shape) if derivative is None else derivative)
-    stacked = iter([torch.stack(column, 1) for column in columns])
+            outputs, [use.edge for use in calls], direction, retain_graph=True, create_graph=graph, allow_unused=True
+        )
+        for call, derivative in enumerate(found):
+            value = outputs.new_zeros(calls[call].shape) if derivative is None else derivative
+            if graph:
+                columns[call].append(value)
+            else:
+                whole[call][:, a] = value
+    stacked = iter([torch.stack(column, 1) for column in columns] if graph else whole)
     return {layer: [next(stacked) for _ in calls] for layer, calls in uses.items()}
+
+
+def _room(use: _Use, outputs: int, like: Tensor) -> Tensor:
+    """Uninitialised (N, outputs, *shape) for what a call of a layer returned."""
+    rows, *shape = use.shape
+    return new_matrix(rows * outputs, prod(shape), like).view(rows, outputs, *shape)
 
 
 @dataclass(frozen=True, eq=False)

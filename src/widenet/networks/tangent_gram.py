@@ -16,7 +16,7 @@ from widenet.networks.kernel_factors import Factor, Form, GradientFactor, form_s
 from widenet.networks.module_function import ModuleFunction, evaluation
 from widenet.networks.structured import Part, factors_of, see
 
-_CELLS = 2**19  # entries of a tile of the result: 4 MiB, so that sums over parts stay in the cache
+_CELLS = 2**20  # entries of a tile of the result: 8 MiB, so that sums over parts stay in the cache
 _SMALLEST_TILE = 48  # points: smaller ones would spoil the products of matrices
 
 
