@@ -12,7 +12,6 @@ import torch
 from widenet.architectures import Conv, Dense, GlobalAveragePool, ReLU
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.kernels import NTK, Homogeneous
-from widenet.kernels.blocks import working_bytes
 from widenet.kernels.stationary import Laplace
 from widenet.linalg import KernelMatrix
 
@@ -152,7 +151,8 @@ IMAGES = NTK(Conv(3) >> ReLU() >> GlobalAveragePool() >> Dense(), (6, 6, 2))
 @pytest.mark.parametrize("shape", [(40, 6, 6, 2), (40, 72)])
 def test_images_in_blocks(shape: tuple[int, ...]):
     X = np.random.default_rng(0).normal(size=shape)
-    K = KernelMatrix(IMAGES, X, memory_limit=working_bytes(torch.zeros(1, 1), 36**2) + SMALL)
+    work, row = IMAGES._working_bytes(torch.zeros(shape, dtype=torch.float64).reshape(-1, 6, 6, 2))
+    K = KernelMatrix(IMAGES, X, memory_limit=work + 16 * row + SMALL)
     assert K.layout.size == 16
     expected, v = IMAGES(X), np.random.default_rng(1).normal(size=40)
     np.testing.assert_allclose(K @ v, expected @ v, rtol=1e-12)
@@ -161,26 +161,25 @@ def test_images_in_blocks(shape: tuple[int, ...]):
     between = KernelMatrix(IMAGES, X[:9], X[5:]).diagonal()
     np.testing.assert_allclose(between, expected[range(9), range(5, 14)], rtol=1e-13)
     with pytest.raises(MemoryLimitExceeded, match="a block of 16 rows needs"):
-        KernelMatrix(IMAGES, X, memory_limit=working_bytes(torch.zeros(1, 1), 36**2) // 2)
+        KernelMatrix(IMAGES, X, memory_limit=work // 2)
 
 
-def test_images_stay_within_their_memory():
-    script = """
+@pytest.mark.parametrize(("phi", "images", "limit"), [("Erf", 12, 150), ("ReLU", 100, 16)])
+def test_images_stay_within_their_memory(phi: str, images: int, limit: int):
+    script = f"""
 import resource, numpy as np, torch
 from widenet import *
 torch.set_num_threads(1)
-X = np.random.default_rng(0).normal(size=(12, 12, 12, 2))
-K = NTK(Conv(3) >> Erf() >> GlobalAveragePool() >> Dense())
-KernelMatrix(K, X[:, :3, :3], memory_limit="150 MB") @ np.ones(12)
+X = np.random.default_rng(0).normal(size=({images}, 12, 12, 2))
+K = NTK(Conv(3) >> {phi}() >> GlobalAveragePool() >> Dense())
+KernelMatrix(K, X[:12, :3, :3], memory_limit="{limit} MB") @ np.ones(12)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-KernelMatrix(K, X, memory_limit="150 MB") @ np.ones(12)
+KernelMatrix(K, X, memory_limit="{limit} MB") @ np.ones({images})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     grown = int(done.stdout) / 1024
-    assert grown < 143, (
-        f"{grown} MiB, where four moments of all pairs have {4 * 78 * 144**2 * 8 / 2**20}, and steps more"
-    )
+    assert grown < limit / 1.048576, f"{grown} MiB, where all pairs of positions have {images**2 / 2 * 144**2 / 2**17}"
 
 
 def test_repr_names_the_kernel_and_the_shape():

@@ -14,7 +14,7 @@ from torch import Tensor
 from widenet._arrays import Array, Inputs, read_inputs
 from widenet.errors import InvalidInput
 from widenet.kernels.angle import AngularTerm, angular_gram, common_norm
-from widenet.kernels.blocks import fill_blocks
+from widenet.kernels.blocks import fill_blocks, working_bytes
 
 _SPHERE_PAIRS = 2**14  # a profile for one norm takes tens of milliseconds to compile, the time of as many pairs
 
@@ -69,6 +69,10 @@ class Kernel(ABC):
     def _pair_size(self, X: Tensor) -> int:
         """How many numbers the evaluation of one pair of these points holds at a time; blocks are cut by it."""
         return 1
+
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        """Memory of a Gram matrix beside itself and a few copies: all in all, and for each of its rows and columns."""
+        return working_bytes(X, self._pair_size(X)), 0
 
     def _in_range(self) -> "Kernel":
         """This kernel but for a positive factor of each point, with values that do not overflow: for `Normalized`."""
@@ -201,6 +205,9 @@ class Sum(Kernel):
     def _pair_size(self, X: Tensor) -> int:
         return max(self.first._pair_size(X), self.second._pair_size(X))
 
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return _larger(self.first._working_bytes(X), self.second._working_bytes(X))
+
     def __repr__(self) -> str:
         return f"{self.first!r} + {_bracketed(self.second, Sum)}"
 
@@ -243,6 +250,9 @@ class Product(Kernel):
 
     def _pair_size(self, X: Tensor) -> int:
         return max(self.first._pair_size(X), self.second._pair_size(X))
+
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return _larger(self.first._working_bytes(X), self.second._working_bytes(X))
 
     def __repr__(self) -> str:
         return f"{_bracketed(self.first, Sum)} * {_bracketed(self.second, Sum, Product, Scaled)}"
@@ -290,6 +300,9 @@ class Scaled(Kernel):
     def _pair_size(self, X: Tensor) -> int:
         return self.kernel._pair_size(X)
 
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return self.kernel._working_bytes(X)
+
     def __repr__(self) -> str:
         return f"{self.factor!r} * {_bracketed(self.kernel, Sum, Product, Scaled)}"
 
@@ -307,6 +320,10 @@ class Scaled(Kernel):
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self.factor * self.kernel._diagonal(X)
+
+
+def _larger(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
+    return max(first[0], second[0]), max(first[1], second[1])
 
 
 def _bracketed(kernel: Kernel, *kinds: type[Kernel]) -> str:

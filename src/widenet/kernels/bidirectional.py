@@ -56,6 +56,9 @@ class Bidirectional(Kernel):
     def _pair_size(self, X: Tensor) -> int:
         return self.kernel._pair_size(X)
 
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return self.kernel._working_bytes(X)
+
     def _check_points(self, X: Tensor) -> None:
         self.kernel._check_points(X)
 

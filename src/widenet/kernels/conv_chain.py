@@ -52,6 +52,13 @@ class ConvProgram:
         """By which blocks of pairs are cut that `cross` computes for others: to some 10 milliseconds of work."""
         return 16 if self.plan.flattens else 1024
 
+    def working_bytes(self, channels: int) -> tuple[int, int]:
+        """Memory of tables that are made and of the workspaces of all threads; and of the tables of two images."""
+        numbers = numbers_of(self.plan, self.tangent, channels)
+        register = numbers.work_rows + numbers.pool_rows + 2 * numbers.table_rows
+        threads = torch.get_num_threads()
+        return 64 * register * threads + 8 * 3 * _IMAGES * numbers.table_rows, 2 * 2 * 8 * numbers.table_rows
+
     def gram(self, X: Tensor, Y: Tensor | None) -> Tensor:
         """Kernel of all pairs of images, (n, m), by tiles on all threads; without gradients.
 

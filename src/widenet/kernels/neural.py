@@ -84,6 +84,9 @@ class _NetworkKernel(Kernel):
     def _pair_size(self, X: Tensor) -> int:
         return self._reading.pair_size(X)
 
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return self._reading.working_bytes(X)
+
     def _in_range(self) -> Kernel:
         reading = self._reading.in_range
         return self if reading is self._reading else _InRange(reading)

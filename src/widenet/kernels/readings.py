@@ -10,6 +10,7 @@ from widenet._arrays import Array, Inputs, read_inputs
 from widenet.architectures import Layer
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.kernels.angle import AngularTerm
+from widenet.kernels.blocks import working_bytes
 from widenet.kernels.dense_chain import DenseChain
 from widenet.kernels.homogeneity import Degrees, degrees
 from widenet.kernels.moments import Moments, aligned_moments, pair_moments, sphere_moments
@@ -71,6 +72,10 @@ class Reading(ABC):
     def pair_size(self, X: Tensor) -> int:
         """How many numbers the moments of one pair of points hold: blocks of pairs are cut by it."""
         return 1
+
+    def working_bytes(self, X: Tensor) -> tuple[int, int]:
+        """Memory of a Gram matrix beside itself and a few copies: all in all, and for each of its rows and columns."""
+        return working_bytes(X, self.pair_size(X)), 0
 
     @property
     def in_range(self) -> "Reading":

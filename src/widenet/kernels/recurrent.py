@@ -20,6 +20,7 @@ from widenet.kernels.recurrent_moments import SequenceSteps, pair_steps, sequenc
 from widenet.kernels.recurrent_tables import UNIT, FusedRecurrence, SequenceTable
 from widenet.kernels.sequences import pack_sequences, sequence_lengths
 
+_MATRICES = 40  # of a tile that are held at a time, at most
 _SHARED_TILE = 96  # sequences of a tile whose tables are shared: some milliseconds of work
 _TILE, _POOLED_TILE = 128, 64  # sequences of a block of pairs: large beside the work for each one, small beside a wait
 
@@ -129,6 +130,12 @@ class SequenceReading(Reading):
         if own is not None:
             result.diagonal().copy_(own)
         return result
+
+    def working_bytes(self, X: Tensor) -> tuple[int, int]:
+        """Some matrices of a tile for each thread; the tables of its sequences, and of all where tiles share them."""
+        tile = _POOLED_TILE if isinstance(self._readout, GlobalAveragePool) else _TILE
+        table = 8 * X.shape[1] * (X.shape[2] + 3 * len(self._parts[0]) + 3)
+        return torch.get_num_threads() * (8 * _MATRICES * tile**2 + 4 * tile * table), 4 * table
 
     def cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         """Kernel of all pairs, (n, m) in float64."""

@@ -322,6 +322,11 @@ class Images(Reading):
         positions = math.prod(self._images(X).shape[1:-1])
         return positions**2 if needs_crossed(self.architecture) else positions
 
+    def working_bytes(self, X: Tensor) -> tuple[int, int]:
+        """Of the fused pass, the tables of its images and the workspaces of the threads."""
+        program = self._program(X.detach(), X.detach())
+        return super().working_bytes(X) if program is None else program.working_bytes(self._images(X.detach()).shape[-1])
+
     def cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         """Kernel of all pairs of points: by the fused pass as in `gram`, or else layer by layer."""
         program = self._program(X, Y)

@@ -43,6 +43,9 @@ class Homogeneous(Kernel):
     def _pair_size(self, X: Tensor) -> int:
         return self.kernel._pair_size(X)
 
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return self.kernel._working_bytes(X)
+
     def _check_points(self, X: Tensor) -> None:
         require_directions(self, X)
         self.kernel._check_points(X)
@@ -102,6 +105,9 @@ class Normalized(Kernel):
 
     def _pair_size(self, X: Tensor) -> int:
         return self.kernel._pair_size(X)
+
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        return self.kernel._working_bytes(X)
 
     def _check_points(self, X: Tensor) -> None:
         self.kernel._check_points(X)

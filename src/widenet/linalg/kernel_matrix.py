@@ -10,7 +10,6 @@ from torch import Tensor
 from widenet._arrays import Array, Inputs, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.kernels.base import Kernel
-from widenet.kernels.blocks import working_bytes
 from widenet.linalg.block_matrix import BlockLayout, BlockMatrix, Progress
 from widenet.linalg.disk import StoredKernelMatrix, fingerprint, store_blocks
 
@@ -67,7 +66,7 @@ class KernelMatrix(BlockMatrix):
             kernel._check_points(points)
         self._between(self.X[:1], None if self.Y is None else self.Y[:1])
         columns = len(self.X if self.Y is None else self.Y)
-        size = _block_size(parse_memory(memory_limit), working_bytes(self.X, kernel._pair_size(self.X)))
+        size = _block_size(parse_memory(memory_limit), *kernel._working_bytes(self.X))
         self.layout = BlockLayout(len(self.X), columns, size, self.Y is None)
 
     def __repr__(self) -> str:
@@ -149,11 +148,20 @@ class KernelMatrix(BlockMatrix):
         return parse_memory(self.memory_limit)
 
 
-def _block_size(limit: int, work: int) -> int:
-    """Rows of a square block that fits in the limit beside the memory of the work on it, a multiple of 16."""
-    size = min(_LARGEST_BLOCK, math.isqrt(max(limit - work, 0) // (8 * _COPIES))) // 16 * 16
+def _block_size(limit: int, work: int, row: int) -> int:
+    """Rows of a square block that fits in the limit beside the memory of the work on it, a multiple of 16.
+
+    Args:
+        limit: Bytes.
+        work: Bytes of the work whatever the block.
+        row: Bytes of the work for each row and column of the block.
+    """
+    entry = 8 * _COPIES
+    # The largest s with entry s^2 + row s <= limit - work.
+    fits = (math.isqrt(row**2 + 4 * entry * max(limit - work, 0)) - row) // (2 * entry)
+    size = min(_LARGEST_BLOCK, fits) // 16 * 16
     if size < _SMALLEST_BLOCK:
-        needed = 8 * _COPIES * _SMALLEST_BLOCK**2 + work
+        needed = entry * _SMALLEST_BLOCK**2 + row * _SMALLEST_BLOCK + work
         raise MemoryLimitExceeded(
             f"a block of {_SMALLEST_BLOCK} rows needs {format_bytes(needed)}", f"a limit of {format_bytes(limit)}"
         )
