@@ -3,7 +3,7 @@ import json
 import pytest
 
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import bias_sparsity, laplace, residual
+from widenet.experiments import bias_sparsity, laplace, residual, tangent_power
 from widenet.experiments.outcome import Outcome
 
 
@@ -34,6 +34,10 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
         ("bias-sparsity", ["--width", "64", "--seed", "3"], bias_sparsity.Settings(width=64, seed=3)),
         ("bias-sparsity", ["--quick"], bias_sparsity.Settings.quick()),
         ("bias-sparsity", ["--quick", "--width", "64"], bias_sparsity.Settings.quick(width=64)),
+        ("tangent-power", [], tangent_power.Settings()),
+        ("tangent-power", ["--width", "64", "--seed", "3"], tangent_power.Settings(width=64, seed=3)),
+        ("tangent-power", ["--quick"], tangent_power.Settings.quick()),
+        ("tangent-power", ["--quick", "--width", "64"], tangent_power.Settings.quick(width=64)),
     ],
 )
 def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypatch, paper, options, settings):
@@ -43,7 +47,8 @@ def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypat
         asked.extend([output, settings])
         return Outcome((), (output / "report.md",), "all said")
 
-    monkeypatch.setattr({"residual": residual, "bias-sparsity": bias_sparsity}[paper], "run", recorded)
+    modules = {"residual": residual, "bias-sparsity": bias_sparsity, "tangent-power": tangent_power}
+    monkeypatch.setattr(modules[paper], "run", recorded)
     assert run(["reproduce", paper, "--output", str(tmp_path), *options]) == SUCCESS
     assert asked == [tmp_path, settings]
     assert "all said" in capsys.readouterr().out

@@ -22,7 +22,7 @@ def test_the_first_row_of_the_reference_table_is_repeated():
     assert kernel.error == pytest.approx(0.4385, abs=0.03)
     assert kernel.squared_error == pytest.approx(0.984, abs=0.02)
     assert kernel.edge == pytest.approx((1 - kernel.squared_error) / 2)
-    after = tangent_ridge([run.network.first, run.network.second], problem, points=1000, test_points=2000, seed=0)
+    after = tangent_ridge(run.halves, problem, points=1000, test_points=2000, seed=0)
     assert after.error == 0
     assert after.squared_error < 0.05
 

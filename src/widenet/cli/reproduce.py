@@ -21,6 +21,8 @@ EXAMPLES = """Examples:
   widenet reproduce residual --nets 50000 --seed 1
 
   widenet reproduce bias-sparsity --width 16384
+
+  widenet reproduce tangent-power --quick
 """
 
 papers = typer.Typer(
@@ -106,6 +108,44 @@ def bias_sparsity(
     with progress_bar("bias-sparsity") as step:
         outcome = bias_sparsity.run(output, settings, step)
     _tell("bias-sparsity", outcome, output, json)
+
+
+@papers.command(name="tangent-power")
+def tangent_power(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/tangent-power"),
+    width: Annotated[int | None, typer.Option(min=2, help="Hidden units of the networks, even (256).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Gradient descent against tangent kernels on parities: errors, edges, bounds, recovery (arXiv 2103.01210)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import tangent_power
+
+    make = tangent_power.Settings.quick if quick else tangent_power.Settings
+    settings = make(seed=seed) if width is None else make(width=width, seed=seed)
+    with progress_bar("tangent-power") as step:
+        outcome = tangent_power.run(output, settings, step)
+    _tell("tangent-power", outcome, output, json)
+
+
+@papers.command()
+def orthogonal(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/orthogonal"),
+    draws: Annotated[int | None, typer.Option(min=2, help="Networks of each ensemble (4000, or 300).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="First of all seeds.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Orthogonal weights: fluctuations, drift of the NTK, speed of training (arXiv 2004.05867, 2310.07765)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import orthogonal
+
+    make = orthogonal.Settings.quick if quick else orthogonal.Settings
+    settings = make(seed=seed) if draws is None else make(draws=draws, seed=seed)
+    with progress_bar("orthogonal") as step:
+        outcome = orthogonal.run(output, settings, step)
+    _tell("orthogonal", outcome, output, json)
 
 
 def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:

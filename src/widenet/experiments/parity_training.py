@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import cast
 
 import numpy as np
 import torch
@@ -43,6 +44,11 @@ class ParityRun:
     def learnt(self) -> bool:
         """Whether no test point is wrong under either law."""
         return self.error == self.uniform_error == 0
+
+    @property
+    def halves(self) -> tuple[TwoLayerReLU, TwoLayerReLU]:
+        """Both halves of the trained network."""
+        return cast(TwoLayerReLU, self.network.first), cast(TwoLayerReLU, self.network.second)
 
 
 @dataclass(frozen=True)
