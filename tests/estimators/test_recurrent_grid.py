@@ -5,7 +5,7 @@ import pytest
 
 from widenet.architectures import Dense, Erf, GlobalAveragePool, Recurrent, ReLU, StepwiseAverage
 from widenet.errors import InvalidInput
-from widenet.estimators.recurrent_grid import RecurrentGrid, automatic_grid, normalized_kernels, published_grid
+from widenet.estimators.recurrent_grid import RecurrentGrid, automatic_grids, normalized_kernels, published_grid
 from widenet.kernels import NTK, Bidirectional, Gaussian, Normalized
 
 
@@ -39,8 +39,25 @@ def test_the_published_grid_is_that_of_the_paper():
         (1000, 50.0, False, ("last",)),
     ],
 )
-def test_the_automatic_grid_has_the_readouts_that_suit(count, steps, fixed, readouts):
-    assert automatic_grid(count, steps, fixed=fixed).readouts == readouts
+def test_the_automatic_grids_have_the_readouts_that_suit(count, steps, fixed, readouts):
+    grids = automatic_grids(count, steps, fixed=fixed)
+    assert tuple(name for grid in grids for name in grid.readouts) == readouts
+    assert all(6 <= len(grid.kernels()) <= 12 for grid in grids)
+
+
+def test_automatic_kernels_of_the_last_step_remember_the_first_half_of_long_series():
+    rng = np.random.default_rng(0)
+    X, moved = rng.normal(size=(2, 30, 200, 1))
+    moved[:, 100:] = X[:, 100:]
+    pairs = np.triu_indices(30, 1)
+
+    def kept(grid):
+        """Least correlation of kernel values with those after the first halves were drawn anew; 1: all forgotten."""
+        grams = [[kernel(series)[pairs] for series in (X, moved)] for kernel in grid.kernels()]
+        return min(np.corrcoef(*values)[0, 1] for values in grams)
+
+    assert kept(RecurrentGrid((1.34, sqrt(2.0)), (0.1, 1.0))) > 0.95
+    assert kept(automatic_grids(1000, 200.0, fixed=False)[0]) < 0.8
 
 
 def test_kernels_are_normalised_once():

@@ -36,7 +36,7 @@ from widenet.kernels import Sequences
         (np.array([["a", 1.0]], dtype=object), True),
         (pd.DataFrame({"a": [1.0]}), True),
         ([1.0, 2.0], True),
-        ([], True),
+        ([], False),
     ],
 )
 def test_tables_are_told_from_collections_of_series(X, table):

@@ -151,6 +151,7 @@ def test_series_of_other_lengths_are_predicted_and_tables_keep_their_columns():
         (np.ones((3, 1, 40)), "time_last"),
         ([np.ones(3), np.ones(2)], "equal in number"),
         (np.ones((3, 0)), "0 feature"),
+        ([], "there must be series"),
     ],
 )
 def test_bad_series_are_refused_in_one_line(X, message):
@@ -173,6 +174,23 @@ def test_bad_options_are_refused(options):
     X, y = waves()
     with pytest.raises(InvalidInput):
         RecurrentKernelClassifier(**options).fit(X, y)
+
+
+def test_kernels_that_compare_step_by_step_are_for_one_length():
+    X, y = waves(24)
+    stepwise = RecurrentGrid((1.2,), (1.0,), readouts=("stepwise",)).kernels()
+    model = RecurrentKernelClassifier(stepwise).fit(X, y)
+    assert model.predict(list(X[:3])).shape == (3,)
+    with pytest.raises(InvalidInput, match=r"18 steps.*12 steps"):
+        model.predict(X[:3, :12])
+
+
+def test_series_of_one_length_are_also_compared_step_by_step():
+    X, y = waves(24)
+    readouts = [repr(row.kernel) for row in RecurrentKernelClassifier(ridge=0.1).fit(X, y).selection_]
+    assert any("StepwiseAverage" in text for text in readouts)
+    ragged = [repr(row.kernel) for row in RecurrentKernelClassifier(ridge=0.1).fit(list(X), y).selection_]
+    assert not any("StepwiseAverage" in text for text in ragged)
 
 
 def test_one_class_and_one_series_are_refused():

@@ -67,6 +67,9 @@ def test_grids_have_their_sizes_and_lie_in_the_published_range():
     assert (min(reduced.hidden_std), max(reduced.hidden_std)) == (1.34, 1.47)
     assert set(reduced.bias_std) <= set(published.bias_std)
     assert set(reduced.initial_std) <= set(published.initial_std)
+    large = rntk.Settings.of("reduced").methods[1]
+    assert large.classifiers == ("RNTK, large bias, SVM", "RNTK, large bias, ridge")
+    assert large.grid.endswith("C in {1, 100, 10000, 1e+06}")
     assert rntk.Settings.of("quick").most_sets == rntk.QUICK_SETS
     assert rntk.Settings.of("quick", "A, B").sets == ("A", "B")
     assert rntk.Settings.of("quick", "A, B").most_sets is None

@@ -27,6 +27,16 @@ def test_classes_have_probabilities_and_a_file(tmp_path):
     assert predictor.task == "classification"
 
 
+def test_files_of_series_of_one_length_are_compared_step_by_step():
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=(30, 2)) + np.eye(2)[i % 2] * np.sin(np.arange(30))[:, None] for i in range(20)]
+    data = SeriesTable("equal.ts", values, np.arange(20) % 2, "integer")
+    predictor = SeriesPredictor.fit(data)
+    assert predictor.model.fixed_length_ == 30
+    assert any("StepwiseAverage" in repr(row.kernel) for row in predictor.model.selection_)
+    assert SeriesPredictor.fit(table(np.arange(16) % 2, "integer")).model.fixed_length_ is None
+
+
 def test_quantities_are_regression_and_files_without_labels_have_no_agreement():
     data = table(np.linspace(0.0, 1.0, 16), "number")
     predictor = SeriesPredictor.fit(data, ridge=0.1)

@@ -117,6 +117,7 @@ def _fit_series(
         print_json(document)
         return
     steps = " to ".join(str(length) for length in sorted({min(lengths), max(lengths)}))
-    typer.echo(f"{predictor.task} of {len(lengths)} series of {steps} steps, {document['channels']} channels")
+    channels = "1 channel" if document["channels"] == 1 else f"{document['channels']} channels"
+    typer.echo(f"{predictor.task} of {len(lengths)} series of {steps} steps, {channels}")
     typer.echo(f"kernel {fitted.kernel_!r}, ridge {float(fitted.ridge_):.3g}")
     note(f"model: {model}")

@@ -31,14 +31,16 @@ def is_table(X: Any) -> bool:
     """Whether X is a table with one series a row, or anything else that is not a collection of series.
 
     Collections of series are arrays with three axes, `Sequences`, lists of arrays, lists of lists of unequal lengths
-    or of two levels, and arrays of objects that are such series.
+    or of two levels, empty lists, and arrays of objects that are such series.
     """
     if isinstance(X, Sequences):
         return False
     if isinstance(X, (np.ndarray, torch.Tensor)):
         return X.ndim != 3 and not (isinstance(X, np.ndarray) and _holds_series(X))
-    if not isinstance(X, (list, tuple)) or not X:
+    if not isinstance(X, (list, tuple)):
         return True
+    if not X:
+        return False
     if any(isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim for item in X):
         return False
     if not all(isinstance(item, (list, tuple)) for item in X):

@@ -13,7 +13,7 @@ from widenet.estimators._base import KernelEstimator, Scaler, choose_kernel
 from widenet.estimators.calibration import fit_inverse_temperature
 from widenet.estimators.classifier import KernelClassifier
 from widenet.estimators.model_file import Tensors
-from widenet.estimators.recurrent_grid import automatic_grid, normalized_kernels, published_grid
+from widenet.estimators.recurrent_grid import automatic_grids, normalized_kernels, published_grid
 from widenet.estimators.regressor import KernelRegressor
 from widenet.estimators.selection import Candidate, KernelFunction, Problem, check_gram
 from widenet.estimators.series_rows import (
@@ -88,6 +88,11 @@ class SeriesEstimator(KernelEstimator):
         if series[0].shape[1] != self.channels_:
             got = f"{series[0].shape[1]} channels"
             raise InvalidInput(f"series to predict must have {self.channels_} channels as those of fit", got)
+        other = next((len(values) for values in series if len(values) != self.fixed_length_), None)
+        # The repr of a kernel names all its layers.
+        if self.fixed_length_ is not None and other is not None and "StepwiseAverage" in repr(self.kernel_):
+            asked = f"series to predict must have {self.fixed_length_} steps as those of fit, step by step compared"
+            raise InvalidInput(asked, f"{other} steps", "Fit a list of series for a kernel that takes all lengths")
         return series
 
     def _scale_rows(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -113,7 +118,8 @@ class SeriesEstimator(KernelEstimator):
         if self.kernel == "published":
             return published_grid().kernels()
         steps = float(np.mean([len(values) for values in X]))
-        return automatic_grid(len(X), steps, fixed=self.fixed_length_ is not None).kernels()
+        grids = automatic_grids(len(X), steps, fixed=self.fixed_length_ is not None)
+        return tuple(kernel for grid in grids for kernel in grid.kernels())
 
     def _tensors(self) -> Tensors:
         block = join(self.X_fit_)
@@ -150,8 +156,8 @@ class RecurrentKernelClassifier(SeriesEstimator, KernelClassifier):
     validation; its kernel is normalised, K(x, y) / sqrt(K(x, x) K(y, y)), so that C means the same for all.
 
     Args:
-        kernel: "auto" (a dozen networks for each readout that suits the series, see `automatic_grid`), "published"
-            (the grid of the paper, 900 networks), a kernel, or several to choose from, such as
+        kernel: "auto" (about a dozen networks for each readout that suits the series, see `automatic_grids`),
+            "published" (the grid of the paper, 900 networks), a kernel, or several to choose from, such as
             `RecurrentGrid(layers=(1, 2)).kernels()`.
         ridge: "auto" or a number of at least 0, times the mean diagonal of the Gram matrix. No part of "svm".
         standardize: "channels": each channel is brought to mean 0 and variance 1 over all steps of the training
@@ -270,8 +276,8 @@ class RecurrentKernelRegressor(SeriesEstimator, KernelRegressor):
     Series, kernels and their choice are those of `RecurrentKernelClassifier`; the rest is `KernelRegressor`.
 
     Args:
-        kernel: "auto" (a dozen networks for each readout that suits the series, see `automatic_grid`), "published"
-            (the grid of the paper, 900 networks), a kernel, or several to choose from, such as
+        kernel: "auto" (about a dozen networks for each readout that suits the series, see `automatic_grids`),
+            "published" (the grid of the paper, 900 networks), a kernel, or several to choose from, such as
             `RecurrentGrid(layers=(1, 2)).kernels()`.
         ridge: "auto" or a number of at least 0, times the mean diagonal of the Gram matrix.
         solver: "auto" or a `Solver`.

@@ -194,7 +194,9 @@ class KernelMethod(Method):
     @property
     def grid(self) -> str:
         """The grid in words."""
-        return f"{self.family.grid}, normalised to K(x, x) = 1"
+        penalties = ", ".join(f"{value:g}" for value in self.machine.C)
+        said = "" if self.machine == SupportVectorMachine() else f", C in {{{penalties}}}"
+        return f"{self.family.grid}, normalised to K(x, x) = 1{said}"
 
     def evaluate(self, data: SeriesSet) -> list[Score]:
         """One pass over the kernels for both learners, then the test series with the chosen ones."""

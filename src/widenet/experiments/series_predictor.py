@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pandas as pd
 
 from widenet.errors import InvalidFile, InvalidInput
@@ -27,9 +28,10 @@ class SeriesPredictor:
 
     @classmethod
     def fit(cls, table: SeriesTable, ridge: float | str = "auto") -> Self:
-        """Fit the model that the labels ask for, its kernel chosen from `RecurrentGrid`.
+        """Fit the model that the labels ask for, its kernel chosen from `automatic_grids`.
 
-        Each channel is brought to mean 0 and variance 1 over all series, so that their levels and sizes count.
+        Each channel is brought to mean 0 and variance 1 over all series, so that their levels and sizes count. Where
+        all series have one length, kernels that compare them step by step are tried too.
 
         Raises:
             InvalidInput: Where there are no labels, one class, or series that cannot be learned from.
@@ -37,7 +39,9 @@ class SeriesPredictor:
         if table.labels is None:
             raise InvalidInput(f"{table.name} must have a label for each series to learn from", "none")
         learner = RecurrentKernelRegressor if table.kind == "number" else RecurrentKernelClassifier
-        return cls(learner(ridge=ridge).fit(table.series, table.labels))
+        several = len({len(values) for values in table.series}) > 1
+        series = table.series if several else np.stack(table.series)
+        return cls(learner(ridge=ridge, layout="channels_last").fit(series, table.labels))
 
     @property
     def task(self) -> Task:
@@ -48,7 +52,8 @@ class SeriesPredictor:
         """One row a series: `prediction`, and for classes one `probability of ...` each.
 
         Raises:
-            InvalidInput: Where the series have another number of channels than those of the fit.
+            InvalidInput: Where the series have another number of channels than those of the fit, or another length
+                and the kernel compares them step by step.
         """
         columns = {"prediction": self.model.predict(table.series)}
         if isinstance(self.model, RecurrentKernelClassifier):
