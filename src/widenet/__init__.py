@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from widenet.estimators.zca import (
         ZCA,
     )
+    from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
@@ -125,10 +126,12 @@ if TYPE_CHECKING:
         to_ntk_parameterization,
         to_standard_parameterization,
     )
+    from widenet.networks.tangent_certificate import tangent_certificate
     from widenet.networks.training import (
         Recorder,
         train,
     )
+    from widenet.networks.twin import Twin
     from widenet.solvers.auto import Auto
     from widenet.solvers.base import (
         Solution,
@@ -183,6 +186,7 @@ _HOMES = {
     "widenet.estimators.table_encoder": "TableEncoder",
     "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
     "widenet.estimators.zca": "ZCA",
+    "widenet.experiments.kernel_gap": "AdamTraining kernel_gap_report",
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -205,7 +209,9 @@ _HOMES = {
     "widenet.networks.parameterization": (
         "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
     ),
+    "widenet.networks.tangent_certificate": "tangent_certificate",
     "widenet.networks.training": "Recorder train",
+    "widenet.networks.twin": "Twin",
     "widenet.solvers.auto": "Auto",
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
@@ -229,6 +235,7 @@ __all__ = [
     "ZCA",
     "Abs",
     "AbsLinear",
+    "AdamTraining",
     "ArcCosine",
     "AugmentedClassifier",
     "AugmentedRegressor",
@@ -297,6 +304,7 @@ __all__ = [
     "SupportVectorMachine",
     "TableEncoder",
     "ThresholdReLU",
+    "Twin",
     "WidenetError",
     "Zonal",
     "__version__",
@@ -312,6 +320,7 @@ __all__ = [
     "freeze",
     "fully_connected",
     "kernel_convergence",
+    "kernel_gap_report",
     "kernel_regime",
     "layer_shares",
     "layerwise_weight_decay",
@@ -329,6 +338,7 @@ __all__ = [
     "sigmoid_like",
     "sparse_network",
     "standard_kernel",
+    "tangent_certificate",
     "tangent_deficit",
     "to_ntk_parameterization",
     "to_standard_parameterization",

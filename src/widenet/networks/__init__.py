@@ -1,5 +1,6 @@
 """Networks of finite width as torch modules."""
 
+from widenet.networks.approximate_descent import ApproximateDescent, ApproximateRun
 from widenet.networks.build import Plan, Shape, build, sets_outputs
 from widenet.networks.checkpoints import Checkpoint
 from widenet.networks.convergence import Convergence, kernel_convergence
@@ -21,10 +22,16 @@ from widenet.networks.parameterization import (
     to_standard_parameterization,
 )
 from widenet.networks.recurrent import RecurrentModule
+from widenet.networks.select_parity import SelectThenParity
 from widenet.networks.shallow import ShallowNetwork
+from widenet.networks.tangent_certificate import TangentCertificate, TangentFunction, tangent_certificate
 from widenet.networks.training import History, Recorder, predict, train
+from widenet.networks.twin import Twin
+from widenet.networks.two_layer import TwoLayerReLU
 
 __all__ = [
+    "ApproximateDescent",
+    "ApproximateRun",
     "Centred",
     "Checkpoint",
     "ConvModule",
@@ -47,8 +54,13 @@ __all__ = [
     "Recorder",
     "RecurrentModule",
     "ScaledModule",
+    "SelectThenParity",
     "ShallowNetwork",
     "Shape",
+    "TangentCertificate",
+    "TangentFunction",
+    "Twin",
+    "TwoLayerReLU",
     "build",
     "cost_report",
     "delta_orthogonal_weights",
@@ -64,6 +76,7 @@ __all__ = [
     "predict",
     "rank_for",
     "sets_outputs",
+    "tangent_certificate",
     "to_ntk_parameterization",
     "to_standard_parameterization",
     "train",
