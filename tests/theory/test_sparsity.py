@@ -8,7 +8,7 @@ from scipy.special import ndtr
 from widenet.architectures import fully_connected
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.kernels import NTK
-from widenet.theory import choose_threshold, eigen_report, expected_active_fraction
+from widenet.theory import choose_threshold, eigen_report, expected_active_fraction, sparse_cost
 
 RNG = np.random.default_rng(12)
 X = RNG.normal(size=(40, 10))
@@ -39,6 +39,19 @@ def test_a_threshold_for_a_width():
     for alpha in (0.0, 0.25, 1.0, 2.0):
         share = expected_active_fraction(choose_threshold(10_000, alpha))
         assert 10_000 * share <= 10_000 ** (1 - alpha / 2) / 2 * (1 + 1e-12)
+
+
+def test_the_cost_of_a_step():
+    # Q(1) = 0.15865525393145707; forward and backward take a multiplication for w and b each.
+    cost = sparse_cost(10, 3, 200, 1.0)
+    assert cost.active_fraction == pytest.approx(0.15865525393145707, rel=1e-14)
+    assert cost.active_pairs == pytest.approx(317.31050786291413)
+    assert cost.units_per_point == pytest.approx(31.731050786291414)
+    assert cost.operations == pytest.approx(2538.484062903313)
+    assert cost.dense_operations == 16_000
+    for sizes in ((0, 3, 200), (10, 0, 200), (10, 3, True)):
+        with pytest.raises(InvalidInput, match="whole number from 1"):
+            sparse_cost(*sizes, 1.0)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, 2.0])

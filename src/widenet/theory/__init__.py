@@ -26,7 +26,14 @@ from widenet.theory.relu_fluctuations import (
     residual_ntk_variance_limit,
     residual_second_moment,
 )
-from widenet.theory.sparsity import EigenReport, choose_threshold, eigen_report, expected_active_fraction
+from widenet.theory.sparsity import (
+    EigenReport,
+    SparseCost,
+    choose_threshold,
+    eigen_report,
+    expected_active_fraction,
+    sparse_cost,
+)
 from widenet.theory.spectrum import ZonalSpectrum, decay_slope, multiplicity, zonal_spectrum
 
 __all__ = [
@@ -43,6 +50,7 @@ __all__ = [
     "NetworkStart",
     "ParityProblem",
     "PrecisionReport",
+    "SparseCost",
     "TrainedNetworks",
     "ZonalSpectrum",
     "choose_threshold",
@@ -71,6 +79,7 @@ __all__ = [
     "residual_ntk_variance_limit",
     "residual_second_moment",
     "rkhs_norms",
+    "sparse_cost",
     "standard_kernel",
     "weighted_kernel",
     "zonal_spectrum",

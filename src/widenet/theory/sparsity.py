@@ -111,6 +111,56 @@ def choose_threshold(width: int, alpha: float) -> float:
     return sqrt(alpha * log(width))
 
 
+@dataclass(frozen=True)
+class SparseCost:
+    """What a step of training on threshold units costs, at their start, on inputs of norm 1.
+
+    Attributes:
+        active_fraction: Share Q(B) of active pairs of unit and point.
+        active_pairs: Their number n m Q(B).
+        units_per_point: m Q(B), the width that counts: the kernel fluctuates by 1 / sqrt(m Q(B)), relative to it, and
+            has to be far above n for training to stay near it.
+        operations: Multiplications of a step that touches active pairs only, forward and backward, 2 (d + 1) each.
+        dense_operations: Those of a step that computes every unit for every point.
+    """
+
+    active_fraction: float
+    active_pairs: float
+    units_per_point: float
+    operations: float
+    dense_operations: int
+
+
+def sparse_cost(points: int, fan_in: int, width: int, threshold: float) -> SparseCost:
+    """Cost of a step of full-batch gradient descent on threshold units, against that of dense training.
+
+    A trainer also has to find out which pairs become active: `SparseRun.operations` counts what it did.
+
+    Args:
+        points: Number n of training points.
+        fan_in: Their number d of channels.
+        width: Number m of hidden units.
+        threshold: B.
+
+    Returns:
+        The cost.
+
+    Raises:
+        InvalidInput: On sizes that are no whole numbers from 1, or a threshold that is not finite.
+
+    Example:
+        >>> cost = sparse_cost(points=100, fan_in=20, width=8192, threshold=2.0)
+        >>> round(cost.active_pairs), round(cost.dense_operations / cost.operations)
+        (18637, 44)
+    """
+    for name, size in (("points", points), ("fan_in", fan_in), ("width", width)):
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise InvalidInput(f"{name} must be a whole number from 1", repr(size))
+    share, pairs = expected_active_fraction(threshold), points * width
+    step = 2 * (fan_in + 1)
+    return SparseCost(share, pairs * share, width * share, pairs * share * step, pairs * step)
+
+
 def eigen_report(X: Array, y: Array, kernel: Kernel | float) -> EigenReport:
     """Eigenvalues of the Gram matrix of a kernel, and how the labels lie to them: the data to choose a threshold by.
 
