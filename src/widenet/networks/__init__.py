@@ -13,6 +13,7 @@ from widenet.networks.factorized_costs import CostReport, Energy, LayerCost, cos
 from widenet.networks.factorized_kernels import RankReport, factorized_ntk, inner_deviation, rank_for
 from widenet.networks.finite_network import Network, network
 from widenet.networks.hadamard import HadamardFactor
+from widenet.networks.linear_descent import descent_change, predicted_steps
 from widenet.networks.modules import ConvModule, DenseModule, ScaledModule
 from widenet.networks.monte_carlo import NTKEstimate, monte_carlo_ntk
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
@@ -22,8 +23,14 @@ from widenet.networks.parameterization import (
     to_standard_parameterization,
 )
 from widenet.networks.recurrent import RecurrentModule
+from widenet.networks.relu_stack import relu_stack
 from widenet.networks.select_parity import SelectThenParity
 from widenet.networks.shallow import ShallowNetwork
+from widenet.networks.sparse_training import SparseReLUNetwork, SparseRun, SparseTraining
+from widenet.networks.surrogate import SurrogateNetwork
+from widenet.networks.surrogate_conversion import Certificate, Conversion
+from widenet.networks.surrogate_theory import WidthBounds, suggest_width, surrogate_kernel
+from widenet.networks.surrogate_training import ConvergenceRecord, SurrogateRun, SurrogateTraining
 from widenet.networks.tangent_certificate import TangentCertificate, TangentFunction, tangent_certificate
 from widenet.networks.training import History, Recorder, predict, train
 from widenet.networks.twin import Twin
@@ -33,9 +40,12 @@ __all__ = [
     "ApproximateDescent",
     "ApproximateRun",
     "Centred",
+    "Certificate",
     "Checkpoint",
     "ConvModule",
     "Convergence",
+    "ConvergenceRecord",
+    "Conversion",
     "CostReport",
     "DenseModule",
     "EmpiricalNTK",
@@ -57,13 +67,21 @@ __all__ = [
     "SelectThenParity",
     "ShallowNetwork",
     "Shape",
+    "SparseReLUNetwork",
+    "SparseRun",
+    "SparseTraining",
+    "SurrogateNetwork",
+    "SurrogateRun",
+    "SurrogateTraining",
     "TangentCertificate",
     "TangentFunction",
     "Twin",
     "TwoLayerReLU",
+    "WidthBounds",
     "build",
     "cost_report",
     "delta_orthogonal_weights",
+    "descent_change",
     "factorized_ntk",
     "haar_orthogonal",
     "inner_deviation",
@@ -74,8 +92,12 @@ __all__ = [
     "network",
     "orthogonal_weights",
     "predict",
+    "predicted_steps",
     "rank_for",
+    "relu_stack",
     "sets_outputs",
+    "suggest_width",
+    "surrogate_kernel",
     "tangent_certificate",
     "to_ntk_parameterization",
     "to_standard_parameterization",
