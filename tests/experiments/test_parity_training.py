@@ -27,6 +27,17 @@ def test_the_first_row_of_the_reference_table_is_repeated():
     assert after.squared_error < 0.05
 
 
+# The reference run learnt this without any skew by step 500: four coordinates of thirty are no control.
+def test_a_parity_of_few_coordinates_is_learnt_from_uniform_points():
+    problem = BiasedParity(30, 4, 0.0)
+    run = ParityTraining().run(problem, test_points=500, check_every=50)
+    assert run.learnt
+    assert run.steps <= 500
+    kernel = tangent_ridge([run.start], problem, points=500, test_points=2000, seed=0)
+    assert kernel.error == pytest.approx(0.4913, abs=0.035)
+    assert kernel.squared_error == pytest.approx(1.001, abs=0.02)
+
+
 def test_ridge_regression_agrees_with_scikit_learn():
     problem, half = BiasedParity(8, 3, 0.5), TwoLayerReLU(8, 12, seed=3)
     found = tangent_ridge([half], problem, points=60, test_points=100, seed=4)
