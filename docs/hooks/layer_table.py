@@ -1,9 +1,10 @@
 """Fills the place `<!-- layers -->` of a page with the table layer x reading, from the registries themselves."""
 
 from widenet import architectures
-from widenet.architectures import Activation, Layer, Pool, SpatialLayer
+from widenet.architectures import Activation, LastStep, Layer, Pool, Recurrent, SpatialLayer, StepwiseAverage
 from widenet.kernels.duals import dual
 from widenet.kernels.propagate import propagate
+from widenet.networks import build
 
 MARK = "<!-- layers -->"
 OF_SEQUENCES = {Recurrent, LastStep, StepwiseAverage}  # read by `widenet.kernels.recurrent`, not by `propagate`
@@ -15,16 +16,20 @@ def _subclasses(base: type) -> list[type]:
 
 
 def table() -> str:
-    """One row a public layer: whether it has an infinite-width reading, and where its activation's dual comes from."""
+    """One row a public layer: its readings at infinite and finite width, and where its activation's dual comes from."""
     public = {getattr(architectures, name) for name in architectures.__all__}
     layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - ABSTRACT]
-    rows = ["| layer | infinite width (NTK, NNGP) | dual of the activation |", "|---|---|---|"]
+    rows = [
+        "| layer | infinite width (NTK, NNGP) | finite width (`network`) | dual of the activation |",
+        "|---|---|---|---|",
+    ]
     for cls in sorted(layers, key=lambda cls: (issubclass(cls, Activation), cls.__name__)):
         of_sequences = cls in OF_SEQUENCES
         reading = "yes" if of_sequences or propagate.dispatch(cls) is not propagate.dispatch(object) else "no"
         closed = dual.dispatch(cls) not in (dual.dispatch(object), dual.dispatch(Activation))
         form = ("closed form" if closed else "quadrature") if issubclass(cls, Activation) else ""
-        rows.append(f"| `{cls.__name__}` | {reading} | {form} |")
+        finite = "yes" if build.dispatch(cls) is not build.dispatch(object) else "no"
+        rows.append(f"| `{cls.__name__}` | {reading} | {finite} | {form} |")
     return "\n".join(rows)
 
 

@@ -133,8 +133,8 @@ def layerwise_weight_decay(
 
     Example:
         >>> groups = layerwise_weight_decay(nn.Linear(100, 3), strength=1e-4, learning_rate=0.5)
-        >>> [(group["lr"], round(group["weight_decay"], 4)) for group in groups]
-        [(0.005, 0.01), (0.5, 0.0001)]
+        >>> print(*((group["lr"], round(group["weight_decay"], 4)) for group in groups))
+        (0.005, 0.01) (0.5, 0.0001)
     """
     if not (isfinite(strength) and strength >= 0):
         raise InvalidInput("the strength of a penalty must be at least 0", repr(strength))

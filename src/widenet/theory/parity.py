@@ -131,8 +131,8 @@ class BiasedParity(ParityProblem):
 
         Example:
             >>> problem = BiasedParity(n=40, k=4, alpha=0.5)
-            >>> [round(problem.recovery_probability(m), 2) for m in (3_000, 10_000, 30_000)]
-            [0.05, 0.71, 1.0]
+            >>> print(*(round(problem.recovery_probability(m), 2) for m in (3_000, 10_000, 30_000)))
+            0.05 0.71 1.0
         """
         if count < 1:
             raise InvalidInput("a sample needs 1 point or more", repr(count))
