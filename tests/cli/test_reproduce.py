@@ -3,7 +3,7 @@ import json
 import pytest
 
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import bias_sparsity, laplace, residual, tangent_power
+from widenet.experiments import bias_sparsity, laplace, orthogonal, residual, tangent_power
 from widenet.experiments.outcome import Outcome
 
 
@@ -38,6 +38,10 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
         ("tangent-power", ["--width", "64", "--seed", "3"], tangent_power.Settings(width=64, seed=3)),
         ("tangent-power", ["--quick"], tangent_power.Settings.quick()),
         ("tangent-power", ["--quick", "--width", "64"], tangent_power.Settings.quick(width=64)),
+        ("orthogonal", [], orthogonal.Settings()),
+        ("orthogonal", ["--draws", "50", "--seed", "3"], orthogonal.Settings(draws=50, seed=3)),
+        ("orthogonal", ["--quick"], orthogonal.Settings.quick()),
+        ("orthogonal", ["--quick", "--draws", "60"], orthogonal.Settings.quick(draws=60)),
     ],
 )
 def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypatch, paper, options, settings):
@@ -48,6 +52,7 @@ def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypat
         return Outcome((), (output / "report.md",), "all said")
 
     modules = {"residual": residual, "bias-sparsity": bias_sparsity, "tangent-power": tangent_power}
+    modules |= {"orthogonal": orthogonal}
     monkeypatch.setattr(modules[paper], "run", recorded)
     assert run(["reproduce", paper, "--output", str(tmp_path), *options]) == SUCCESS
     assert asked == [tmp_path, settings]
