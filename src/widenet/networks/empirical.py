@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,10 @@ from widenet.kernels.base import Kernel
 from widenet.networks.jacobian import pull_back, push_forward, squared_gradients
 from widenet.networks.kernel_costs import Task, expands
 from widenet.networks.kernel_factors import Factor, Form
-from widenet.networks.kernel_plan import TangentKernelPlan, choose
+from widenet.networks.kernel_plan import Method, TangentKernelPlan, choose
 from widenet.networks.module_function import ModuleFunction, check_module, evaluation, select_parameters
 from widenet.networks.module_structure import Structure, investigate
 from widenet.networks.tangent_gram import FactorSource, Request, between, gram_of_factors, gram_of_products
-
-Choice = Literal["auto", "structured", "jacobian", "products"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +67,14 @@ class EmpiricalNTK(Kernel):
 
     module: nn.Module
     parameters: tuple[str, ...] | None = None
-    method: Choice = "auto"
+    method: str = "auto"
     memory_limit: int | float | str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.module, nn.Module):
             raise InvalidInput("EmpiricalNTK takes a torch module", type(self.module).__name__)
-        if self.method not in get_args(Choice):
-            raise InvalidInput(f"method must be one of {', '.join(get_args(Choice))}", repr(self.method))
+        if self.method not in ("auto", *get_args(Method)):
+            raise InvalidInput(f"method must be one of auto, {', '.join(get_args(Method))}", repr(self.method))
         if self.memory_limit is not None:
             parse_memory(self.memory_limit)
         check_module(self.module)
@@ -222,9 +220,9 @@ class _Prepared:
     function: ModuleFunction
     structure: Structure
 
-    def plan(self, task: Task, method: Choice) -> TangentKernelPlan:
+    def plan(self, task: Task, method: str) -> TangentKernelPlan:
         rest = self.function.count(self.structure.rest)
-        return choose(self.structure, rest, task, None if method == "auto" else method)
+        return choose(self.structure, rest, task, None if method == "auto" else cast("Method", method))
 
     def source(self, task: Task, *, structured: bool) -> FactorSource:
         if not structured:

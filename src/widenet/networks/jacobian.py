@@ -1,6 +1,6 @@
 """Jacobians of a network's outputs by its parameters, point by point, and products with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,13 +13,12 @@ from widenet.networks.module_function import ModuleFunction
 def jacobian_rows(function: ModuleFunction, names: Sequence[str], X: Tensor) -> list[Tensor]:
     """Gradients of every output at every point by each of some parameters, (n, outputs, parameters of that name).
 
+    Vectorised over points and outputs, or, for a module that torch.func cannot vectorise, one reverse pass for each.
+
     Args:
         function: The module.
         names: The parameters.
         X: Points, (n, ...).
-
-    Raises:
-        InvalidInput: If torch.func cannot vectorise the module over points.
 
     Cost:
         One forward and, for every output, one backward pass; n outputs numbers for each parameter.
@@ -31,13 +30,30 @@ def jacobian_rows(function: ModuleFunction, names: Sequence[str], X: Tensor) -> 
 
     try:
         found = vmap(jacrev(outputs), in_dims=(None, 0))(chosen, X)
-    except RuntimeError as error:
-        raise InvalidInput(
-            "torch.func must be able to vectorise a module over points for its Jacobians",
-            f"{type(function.module).__name__}: {str(error).strip().splitlines()[0]}",
-            "Choose method='products', which needs forward-mode derivatives only",
-        ) from error
-    return [found[name].flatten(2) if found[name].ndim > 2 else found[name][:, :, None] for name in names]
+    except RuntimeError:  # data-dependent control flow, or a rule for batches that torch lacks
+        return _one_by_one(function, chosen, X)
+    return [found[name].reshape(*found[name].shape[:2], -1) for name in names]
+
+
+def _one_by_one(function: ModuleFunction, chosen: Mapping[str, Tensor], X: Tensor) -> list[Tensor]:
+    graph = torch.is_grad_enabled()
+    rows: list[list[Tensor]] = [[] for _ in chosen]
+    with torch.enable_grad():
+        parameters = {name: value.detach().requires_grad_() for name, value in chosen.items()}
+        for point in X.split(1):
+            outputs = function(parameters, point)[0]
+            for output in outputs:
+                gradients = torch.autograd.grad(
+                    output,
+                    list(parameters.values()),
+                    retain_graph=True,
+                    create_graph=graph,
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
+                for row, gradient in zip(rows, gradients, strict=True):
+                    row.append(gradient.reshape(-1))
+    return [torch.stack(row).reshape(len(X), -1, row[0].numel()) for row in rows]
 
 
 def pull_back(function: ModuleFunction, X: Tensor, v: Tensor) -> dict[str, Tensor]:
@@ -62,10 +78,20 @@ def push_forward(function: ModuleFunction, X: Tensor, direction: dict[str, Tenso
         X: Points, (n, ...).
         direction: u, a tensor for every parameter.
 
+    Raises:
+        InvalidInput: If torch has no forward-mode derivative of something in the module.
+
     Cost:
         About two forward passes.
     """
-    return jvp(lambda parameters: function(parameters, X), (function.parameters,), (direction,))[1]
+    try:
+        return jvp(lambda parameters: function(parameters, X), (function.parameters,), (direction,))[1]
+    except NotImplementedError as error:
+        raise InvalidInput(
+            "products with a tangent kernel need forward-mode derivatives of the module",
+            str(error).strip().splitlines()[0],
+            "Choose method='jacobian'",
+        ) from error
 
 
 def squared_gradients(function: ModuleFunction, X: Tensor) -> Tensor:

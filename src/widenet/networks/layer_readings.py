@@ -170,6 +170,20 @@ class LayerNormReading(GainReading):
         return d.reshape(*d.shape[:2], -1, size).sum(2)
 
 
+class SlopeReading(GainReading):
+    """`nn.PReLU`: a slope for negative entries, one for all or one for every channel."""
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """min(x, 0)."""
+        return x.clamp(max=0)
+
+    def gathered(self, d: Tensor) -> Tensor:
+        """Sums over what shares a slope."""
+        shared = cast("nn.PReLU", self.layer).num_parameters == 1
+        rows = d.reshape(*d.shape[:2], 1 if shared else d.shape[2], -1)
+        return rows.sum(3)
+
+
 LayerReading = MatrixReading | GainReading
 
 
@@ -218,3 +232,8 @@ def _(layer: nn.GroupNorm) -> LayerReading | None:
 @reading_of.register
 def _(layer: nn.LayerNorm) -> LayerReading | None:
     return LayerNormReading(layer)
+
+
+@reading_of.register
+def _(layer: nn.PReLU) -> LayerReading | None:
+    return SlopeReading(layer)

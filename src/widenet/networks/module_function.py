@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mha
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
@@ -20,9 +22,15 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def evaluation(device: torch.device) -> Iterator[None]:
-    """Gradients on, autocast off, and no other thread in a module."""
+    """Gradients on, autocast off, attention in the form that has all derivatives, and no other thread inside."""
     with _LOCK, torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
-        yield
+        fast = mha.get_fastpath_enabled()
+        mha.set_fastpath_enabled(False)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            mha.set_fastpath_enabled(fast)
 
 
 def check_module(module: nn.Module) -> None:
