@@ -162,9 +162,10 @@ def sweep_figure(found: Sequence[Sweep], base: Case) -> Figure:
         grid[0, 0].set_ylabel("share of wrong labels")
         grid[1, 0].set_ylabel("edge over predicting 0")
         grid[0, 0].legend(loc="center left")
-        grid[1, 0].legend(loc="center right")
+        grid[1, 0].legend(loc="lower right")
         fixed = f"n = {problem.n}, k = {problem.k}, alpha = {problem.alpha:g}, width {base.training.width}"
-        figure.suptitle(f"Around {fixed}; at most {base.training.most_steps:,} steps", fontsize=9)
+        ends = f"at most {base.training.most_steps:,} steps; edges below {_FLOOR:g} are drawn there"
+        figure.suptitle(f"Around {fixed}; {ends}", fontsize=9)
     return figure
 
 
