@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from widenet.architectures import GELU, AbsLinear, Erf, LeakyReLU, Recurrent, ReLU
 from widenet.kernels.recurrent_tables import FusedRecurrence
@@ -46,3 +47,15 @@ def test_the_points_are_left_as_they_were():
     assert fused is not None
     fused.table(packed)
     np.testing.assert_array_equal(packed, before)
+
+
+@pytest.mark.parametrize("activation", [ReLU(), Erf()])
+def test_sums_of_a_long_sequence_with_itself_are_those_with_its_twin(activation):
+    fused = FusedRecurrence.of((Recurrent(activation, 1.3, 0.8, 0.2, 0.3, "shared"),) * 2, True)
+    assert fused is not None
+    rng = np.random.default_rng(0)
+    for steps in (1, 127, 129, 260):
+        values = rng.standard_normal((steps, 2))
+        one, twin = (fused.table(pack_sequences([part], None, None).X) for part in (values, values.copy()))
+        expected = fused.summed(one, twin, 1, lags=True, same=False)
+        np.testing.assert_allclose(torch.stack(fused.own_sums(one)), torch.stack(expected)[:, 0, 0, None], rtol=1e-12)

@@ -17,6 +17,7 @@ from widenet.kernels.sequences import sequence_lengths, trimmed
 
 _DAMPED = 0.99  # factor of E h^2 from step to step up to which single precision serves
 _FOLDED = 0.75  # share of the odd part of an activation up to which far, 1 - near, keeps its digits
+_LAGS = 128  # lags of one sequence that are carried at once: their tables stay in the second cache
 UNIT = 200  # sizes are kept over 2^(UNIT power)
 
 
@@ -202,9 +203,27 @@ class FusedRecurrence:
         sums = np.empty((2, len(table.first)))
         related = FusedRecurrence(tuple(_shared(layer) for layer in self.layers), self.error, self.tangent)
         for index, place in enumerate(table.order):
-            one = table.one(index)
-            sums[:, place] = [part.item() for part in related.summed(one, one, 1, lags=True, same=False)]
+            sums[:, place] = related._own_sum(table.one(index))
         return torch.from_numpy(sums[0]), torch.from_numpy(sums[1])
+
+    def _own_sum(self, one: SequenceTable) -> np.ndarray:
+        """Both sums of one sequence, (2,): it meets itself k steps later as it would another one that began earlier.
+
+        Steps k apart count twice, for k and -k.
+        """
+        steps, weights, total = len(one.rows), one.sizes / len(one.rows), np.zeros(2)
+        for least in range(0, steps, _LAGS):
+            lags = np.arange(min(least + _LAGS, steps) - 1, least - 1, -1)  # sequences must be sorted by their start
+            places = np.arange(steps - least)[:, None] + lags
+            inside, places = places < steps, np.minimum(places, steps - 1)
+            rows = _rows(len(places), one.rows.shape[1], len(lags))
+            rows[:, :, : len(lags)] = one.rows[:, :, 0][places].transpose(0, 2, 1)
+            later = rows, -lags, np.where(inside, weights[:, 0][places], 0.0)
+            out = np.zeros((2, 1, len(lags)))
+            views = one.steps(0, len(places), weights), later
+            recurrent_pairs(out, *views, self._numbers(), self._starts(), (self.error, True, False))
+            total += out[:, 0] @ np.where(lags == 0, 1.0, 2.0)
+        return total
 
     def _pairs(
         self,
@@ -222,9 +241,12 @@ class FusedRecurrence:
             shift = len(y.rows) - len(x.rows)
         start = max(0, -shift)
         count = min(len(x.rows), len(y.rows) - shift) - start
-        program = np.ascontiguousarray(self._program()[:, : 6 if self.error else 3])
         views = x.steps(start, count, x_weights), y.steps(start + shift, count, y_weights)
-        recurrent_pairs(out, *views, program, self._starts(), (self.error, every, same))
+        recurrent_pairs(out, *views, self._numbers(), self._starts(), (self.error, every, same))
+
+    def _numbers(self) -> np.ndarray:
+        """What `recurrent_pairs` asks for of each layer."""
+        return np.ascontiguousarray(self._program()[:, : 6 if self.error else 3])
 
     def _program(self) -> np.ndarray:
         """One row a layer, as `homogeneous_tables` or `error_tables` asks for it."""
