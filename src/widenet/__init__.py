@@ -115,6 +115,14 @@ if TYPE_CHECKING:
         Centred,
         Ensemble,
     )
+    from widenet.networks.factorize import factorize
+    from widenet.networks.factorized import FactorizedLinear
+    from widenet.networks.factorized_costs import cost_report
+    from widenet.networks.factorized_kernels import (
+        factorized_ntk,
+        rank_for,
+    )
+    from widenet.networks.factorized_training import compare_training
     from widenet.networks.finite_network import network
     from widenet.networks.linearized import (
         LinearizedNetwork,
@@ -203,6 +211,11 @@ _HOMES = {
     "widenet.networks.drift": "KernelDrift",
     "widenet.networks.empirical": "EmpiricalNTK",
     "widenet.networks.ensembles": "Centred Ensemble",
+    "widenet.networks.factorize": "factorize",
+    "widenet.networks.factorized": "FactorizedLinear",
+    "widenet.networks.factorized_costs": "cost_report",
+    "widenet.networks.factorized_kernels": "factorized_ntk rank_for",
+    "widenet.networks.factorized_training": "compare_training",
     "widenet.networks.finite_network": "network",
     "widenet.networks.linearized": "LinearizedNetwork linearize",
     "widenet.networks.monte_carlo": "monte_carlo_ntk",
@@ -254,6 +267,7 @@ __all__ = [
     "Ensemble",
     "Erf",
     "FactorizedDense",
+    "FactorizedLinear",
     "FingerprintMismatch",
     "Flatten",
     "GammaExponential",
@@ -310,12 +324,16 @@ __all__ = [
     "__version__",
     "as_gp_kernel",
     "choose_threshold",
+    "compare_training",
     "convolutional",
+    "cost_report",
     "delta_orthogonal",
     "densenet",
     "densenet_convolutional",
     "eigen_report",
     "expected_active_fraction",
+    "factorize",
+    "factorized_ntk",
     "fluctuations",
     "freeze",
     "fully_connected",
@@ -332,6 +350,7 @@ __all__ = [
     "network",
     "precision_report",
     "progress",
+    "rank_for",
     "recurrent",
     "residual",
     "residual_convolutional",

@@ -22,6 +22,8 @@ EXAMPLES = """Examples:
 
   widenet reproduce bias-sparsity --width 16384
 
+  widenet reproduce efficient-ntk --data fashion-mnist/
+
   widenet reproduce tangent-power --quick
 """
 
@@ -146,6 +148,26 @@ def orthogonal(
     with progress_bar("orthogonal") as step:
         outcome = orthogonal.run(output, settings, step)
     _tell("orthogonal", outcome, output, json)
+
+
+@papers.command(name="efficient-ntk")
+def efficient_ntk(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/efficient-ntk"),
+    data: Annotated[Path | None, typer.Option(help="Real set: .npz with X and y, or MNIST's files.")] = None,
+    width: Annotated[int | None, typer.Option(min=64, help="Hidden units (16384, or 2048).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Wide layers as products of two: cost, training to one loss, kernels (arXiv 2210.04807)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import efficient_ntk
+
+    make = efficient_ntk.Settings.quick if quick else efficient_ntk.Settings
+    settings = make(data=data, seed=seed) if width is None else make(width=width, data=data, seed=seed)
+    with progress_bar("efficient-ntk") as step:
+        outcome = efficient_ntk.run(output, settings, step)
+    _tell("efficient-ntk", outcome, output, json)
 
 
 def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:

@@ -8,9 +8,11 @@ from widenet.networks.descent import GradientDescent
 from widenet.networks.drift import KernelDrift
 from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.ensembles import Centred, Ensemble
+from widenet.networks.factorize import Factorization, ReplacedLayer, WideReadout, factorize
 from widenet.networks.factorized import FactorizedLinear
 from widenet.networks.factorized_costs import CostReport, Energy, LayerCost, cost_report, layer_cost
 from widenet.networks.factorized_kernels import RankReport, factorized_ntk, inner_deviation, rank_for
+from widenet.networks.factorized_training import TrainingCost, TrainingPlan, compare_training
 from widenet.networks.finite_network import Network, network
 from widenet.networks.hadamard import HadamardFactor
 from widenet.networks.linear_descent import descent_change, predicted_steps
@@ -51,6 +53,7 @@ __all__ = [
     "EmpiricalNTK",
     "Energy",
     "Ensemble",
+    "Factorization",
     "FactorizedLinear",
     "GradientDescent",
     "HadamardFactor",
@@ -63,6 +66,7 @@ __all__ = [
     "RankReport",
     "Recorder",
     "RecurrentModule",
+    "ReplacedLayer",
     "ScaledModule",
     "SelectThenParity",
     "ShallowNetwork",
@@ -75,13 +79,18 @@ __all__ = [
     "SurrogateTraining",
     "TangentCertificate",
     "TangentFunction",
+    "TrainingCost",
+    "TrainingPlan",
     "Twin",
     "TwoLayerReLU",
+    "WideReadout",
     "WidthBounds",
     "build",
+    "compare_training",
     "cost_report",
     "delta_orthogonal_weights",
     "descent_change",
+    "factorize",
     "factorized_ntk",
     "haar_orthogonal",
     "inner_deviation",
