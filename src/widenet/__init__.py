@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     )
     from widenet.networks.factorized_training import compare_training
     from widenet.networks.finite_network import network
+    from widenet.networks.linear_descent import predicted_steps
     from widenet.networks.linearized import (
         LinearizedNetwork,
         linearize,
@@ -134,6 +135,17 @@ if TYPE_CHECKING:
         to_ntk_parameterization,
         to_standard_parameterization,
     )
+    from widenet.networks.relu_stack import relu_stack
+    from widenet.networks.sparse_training import (
+        SparseReLUNetwork,
+        SparseTraining,
+    )
+    from widenet.networks.surrogate import SurrogateNetwork
+    from widenet.networks.surrogate_theory import (
+        suggest_width,
+        surrogate_kernel,
+    )
+    from widenet.networks.surrogate_training import SurrogateTraining
     from widenet.networks.tangent_certificate import tangent_certificate
     from widenet.networks.training import (
         Recorder,
@@ -164,6 +176,7 @@ if TYPE_CHECKING:
         choose_threshold,
         eigen_report,
         expected_active_fraction,
+        sparse_cost,
     )
     from widenet.theory.spectrum import zonal_spectrum
 
@@ -217,11 +230,17 @@ _HOMES = {
     "widenet.networks.factorized_kernels": "factorized_ntk rank_for",
     "widenet.networks.factorized_training": "compare_training",
     "widenet.networks.finite_network": "network",
+    "widenet.networks.linear_descent": "predicted_steps",
     "widenet.networks.linearized": "LinearizedNetwork linearize",
     "widenet.networks.monte_carlo": "monte_carlo_ntk",
     "widenet.networks.parameterization": (
         "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
     ),
+    "widenet.networks.relu_stack": "relu_stack",
+    "widenet.networks.sparse_training": "SparseReLUNetwork SparseTraining",
+    "widenet.networks.surrogate": "SurrogateNetwork",
+    "widenet.networks.surrogate_theory": "suggest_width surrogate_kernel",
+    "widenet.networks.surrogate_training": "SurrogateTraining",
     "widenet.networks.tangent_certificate": "tangent_certificate",
     "widenet.networks.training": "Recorder train",
     "widenet.networks.twin": "Twin",
@@ -235,7 +254,7 @@ _HOMES = {
     "widenet.theory.matching": "match_laplace",
     "widenet.theory.precision": "precision_report",
     "widenet.theory.relu_fluctuations": "kernel_regime",
-    "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction",
+    "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction sparse_cost",
     "widenet.theory.spectrum": "zonal_spectrum",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -312,10 +331,14 @@ __all__ = [
     "Sine",
     "Solution",
     "Solver",
+    "SparseReLUNetwork",
+    "SparseTraining",
     "Spectral",
     "StepwiseAverage",
     "SumPool",
     "SupportVectorMachine",
+    "SurrogateNetwork",
+    "SurrogateTraining",
     "TableEncoder",
     "ThresholdReLU",
     "Twin",
@@ -349,14 +372,19 @@ __all__ = [
     "myrtle",
     "network",
     "precision_report",
+    "predicted_steps",
     "progress",
     "rank_for",
     "recurrent",
+    "relu_stack",
     "residual",
     "residual_convolutional",
     "sigmoid_like",
+    "sparse_cost",
     "sparse_network",
     "standard_kernel",
+    "suggest_width",
+    "surrogate_kernel",
     "tangent_certificate",
     "tangent_deficit",
     "to_ntk_parameterization",
