@@ -1,6 +1,7 @@
 """Laws of finite networks: each layer's tends to the layer's infinite kernel as width^-1/2, whatever its weights."""
 
 import importlib
+import pickle
 import pkgutil
 from collections.abc import Iterator
 from math import sqrt
@@ -11,13 +12,13 @@ import torch
 import widenet.architectures
 from widenet.architectures import Activation, BranchSum, Concat, Layer, Pool, Repeat, Serial, SpatialLayer
 from widenet.experiments.layer_networks import layer_networks
-from widenet.networks import network
+from widenet.networks import EmpiricalNTK, network
 from widenet.networks.build import build
-from widenet.networks.convergence import kernel_convergence
+from widenet.networks.convergence import kernel_convergence, tangent_kernels
 
 NETWORKS = layer_networks()
 ABSTRACT = {Layer, Activation, SpatialLayer, Pool}
-WIDTHS, SEEDS = (16, 32, 64, 128), 12
+WIDTHS, SEEDS = (16, 32, 64, 128), 10
 
 
 def _kinds(layer: Layer) -> Iterator[type[Layer]]:
@@ -60,6 +61,8 @@ def test_networks_are_modules_like_any_other(name: str):
     assert torch.equal(net(X.flatten(1)), net(X))
     other.load_state_dict(net.state_dict())
     assert torch.equal(other(X), net(X))
+    torch.testing.assert_close(EmpiricalNTK(net)(X), tangent_kernels([net], X)[0], rtol=1e-10, atol=1e-12)
+    assert pickle.loads(pickle.dumps(net)).state_dict().keys() == net.state_dict().keys()
     standard = network(case.architecture, case.shape, width=8, seed=0, dtype=X.dtype, parameterization="standard")
     torch.testing.assert_close(standard(X), net(X), rtol=1e-12, atol=1e-14)
     assert standard.float()(X.float()).dtype == torch.float32

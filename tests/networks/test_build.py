@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from widenet.architectures import Concat, Dense, Identity, ReLU, Scale
+from widenet.architectures import AvgPool, Concat, Conv, Dense, Identity, Layer, ReLU, Scale
 from widenet.errors import InvalidArchitecture
 from widenet.networks import Plan, Shape, build
 
@@ -26,3 +26,9 @@ def test_the_last_layer_with_weights_has_the_outputs():
 def test_a_sum_needs_equal_channels():
     with pytest.raises(InvalidArchitecture, match="equally many channels; got 3 and 10"):
         build(Identity() + Dense(), Shape((), 3), _plan())
+
+
+@pytest.mark.parametrize("layer", [Conv(), AvgPool()])
+def test_windows_have_up_to_three_axes(layer: Layer):
+    with pytest.raises(InvalidArchitecture, match="1 to 3 axes of positions at finite width; got 4"):
+        build(layer, Shape((2, 2, 2, 2), 3), _plan())

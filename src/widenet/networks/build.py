@@ -29,6 +29,7 @@ from widenet.architectures import (
     Scale,
     Serial,
     StepwiseAverage,
+    Window,
     positions_after,
     windows,
 )
@@ -178,9 +179,7 @@ def _(layer: Dense, shape: Shape, plan: Plan) -> tuple[nn.Module, Shape]:
 
 @build.register
 def _(layer: Conv, shape: Shape, plan: Plan) -> tuple[nn.Module, Shape]:
-    along = windows(layer, len(shape.positions))
-    if len(along) > 3:
-        raise InvalidArchitecture("a finite convolution reads 1 to 3 axes of positions", f"{len(along)}")
+    along = _windows(layer, shape)
     size = tuple(window.size for window in along)
     units = plan.units(layer.width)
     if layer.init == "delta_orthogonal":
@@ -195,8 +194,15 @@ def _(layer: Conv, shape: Shape, plan: Plan) -> tuple[nn.Module, Shape]:
 
 @build.register
 def _(layer: Pool, shape: Shape, plan: Plan) -> tuple[nn.Module, Shape]:
-    positions = positions_after(layer, shape.positions)
-    return PoolModule(layer, len(positions)), replace(shape, positions=positions)
+    axes, positions = len(_windows(layer, shape)), positions_after(layer, shape.positions)
+    return PoolModule(layer, axes), replace(shape, positions=positions)
+
+
+def _windows(layer: Conv | Pool, shape: Shape) -> tuple[Window, ...]:
+    along = windows(layer, len(shape.positions))
+    if len(along) > 3:
+        raise InvalidArchitecture(f"{layer!r} must read 1 to 3 axes of positions at finite width", f"{len(along)}")
+    return along
 
 
 @build.register(GlobalAveragePool)

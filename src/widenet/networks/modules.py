@@ -1,7 +1,7 @@
 """Modules of finite networks: one for each layer of the algebra."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import prod, sqrt
 from typing import Literal
 
 import torch
@@ -168,11 +168,10 @@ class PoolModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Points (n, *fewer positions, channels)."""
-        x = padded(x, self.windows)
-        for axis, window in enumerate(self.windows):
-            parts = x.unfold(1 + axis, window.size, window.stride)
-            x = parts.sum(-1) if isinstance(self.layer, SumPool) else parts.mean(-1)
-        return x
+        pool = (nn.functional.avg_pool1d, nn.functional.avg_pool2d, nn.functional.avg_pool3d)[len(self.windows) - 1]
+        sizes, strides = ([getattr(window, name) for window in self.windows] for name in ("size", "stride"))
+        averages = pool(padded(x, self.windows).movedim(-1, 1), sizes, strides).movedim(1, -1)
+        return prod(sizes) * averages if isinstance(self.layer, SumPool) else averages
 
     def extra_repr(self) -> str:
         """The layer."""
