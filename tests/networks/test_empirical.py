@@ -189,7 +189,7 @@ class Pair(nn.Linear):
         (nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)), r"Dropout '1' in training mode"),
         (nn.LSTM(4, 2), "LSTM"),
         (nn.LazyLinear(2), "shape"),
-        (Chance(4, 2), "chance"),
+        (Chance(4, 60), "chance"),
         (Standardised(4, 2), "own point alone"),
         (Pair(4, 2), "one tensor"),
         (nn.ReLU(), "trainable parameters"),

@@ -2,10 +2,13 @@
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
-from tangent_reference import module_and_points
+from tangent_reference import full_kernel, module_and_points
+from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.module_function import ModuleFunction
 from widenet.networks.module_structure import PartSize, Structure, investigate
+from widenet.networks.parameterization import to_ntk_parameterization
 
 
 def structure_of(name: str) -> Structure:
@@ -60,3 +63,17 @@ def test_one_point_and_single_precision_are_enough():
     module, X, _ = module_and_points("convolutions")
     points = X[:1].float()
     assert investigate(ModuleFunction.of(module, None, points), points).rest == ()
+
+
+def test_parameters_behind_a_fixed_factor_are_the_layers_and_others_are_not():
+    X = torch.randn(3, 4, dtype=torch.float64)
+    for module in (to_ntk_parameterization(nn.Linear(4, 2)), to_ntk_parameterization(nn.Linear(4, 2), bias_std=0.3)):
+        found = investigate(ModuleFunction.of(module.double(), None, X), X)
+        assert found.rest == ()
+        expected = full_kernel(module, X, X).diagonal(dim1=2, dim2=3).mean(2)
+        torch.testing.assert_close(EmpiricalNTK(module, method="structured")(X), expected)
+    normed = weight_norm(nn.Linear(4, 2)).double()
+    assert set(investigate(ModuleFunction.of(normed, None, X), X).rest) == {
+        "parametrizations.weight.original0",
+        "parametrizations.weight.original1",
+    }

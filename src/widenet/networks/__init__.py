@@ -15,7 +15,9 @@ from widenet.networks.factorized_kernels import RankReport, factorized_ntk, inne
 from widenet.networks.factorized_training import TrainingCost, TrainingPlan, compare_training
 from widenet.networks.finite_network import Network, network
 from widenet.networks.hadamard import HadamardFactor
+from widenet.networks.kernel_plan import TangentKernelPlan
 from widenet.networks.linear_descent import descent_change, predicted_steps
+from widenet.networks.linearized import LinearizedNetwork, linearize
 from widenet.networks.modules import ConvModule, DenseModule, ScaledModule
 from widenet.networks.monte_carlo import NTKEstimate, monte_carlo_ntk
 from widenet.networks.orthogonal import delta_orthogonal_weights, haar_orthogonal, orthogonal_weights
@@ -60,6 +62,7 @@ __all__ = [
     "History",
     "KernelDrift",
     "LayerCost",
+    "LinearizedNetwork",
     "NTKEstimate",
     "Network",
     "Plan",
@@ -79,6 +82,7 @@ __all__ = [
     "SurrogateTraining",
     "TangentCertificate",
     "TangentFunction",
+    "TangentKernelPlan",
     "TrainingCost",
     "TrainingPlan",
     "Twin",
@@ -97,6 +101,7 @@ __all__ = [
     "kernel_convergence",
     "layer_cost",
     "layerwise_weight_decay",
+    "linearize",
     "monte_carlo_ntk",
     "network",
     "orthogonal_weights",

@@ -212,6 +212,11 @@ class EmpiricalNTK(Kernel):
     def _check_points(self, X: Tensor) -> None:
         check_module(self.module)
 
+    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
+        # What is kept of a point, and the point while it is evaluated, for every row and column of a block.
+        layout = self._prepared(X).plan(self._task(X[:1], 1, "trace", symmetric=False), self.method).layout
+        return 0, layout.memory
+
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:

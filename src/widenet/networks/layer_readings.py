@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils import parametrize
 
 from widenet.networks.modules import ConvModule, DenseModule, padded
+from widenet.networks.parameterization import Factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class MatrixReading(ABC):
     @property
     def factors(self) -> tuple[float, float]:
         """What weights and biases are multiplied by."""
-        return 1.0, 1.0
+        return held(self.layer, "weight")[1], held(self.layer, "bias")[1]
 
     @abstractmethod
     def inputs(self, x: Tensor) -> Tensor:
@@ -185,6 +187,24 @@ class SlopeReading(GainReading):
 
 
 LayerReading = MatrixReading | GainReading
+
+
+def held(layer: nn.Module, name: str) -> tuple[nn.Parameter | None, float]:
+    """The parameter behind an attribute of a layer, and the fixed factor that it is multiplied by.
+
+    Args:
+        layer: The layer.
+        name: The attribute, such as "weight".
+
+    Returns:
+        None in the place of the parameter where there is none, or the attribute is another function of it.
+    """
+    if not parametrize.is_parametrized(layer, name):
+        return layer._parameters.get(name), 1.0
+    chain = cast("parametrize.ParametrizationList", layer.get_submodule(f"parametrizations.{name}"))
+    if len(chain) == 1 and isinstance(chain[0], Factor):
+        return cast("nn.Parameter", chain.original), chain[0].factor
+    return None, 1.0
 
 
 @singledispatch

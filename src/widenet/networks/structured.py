@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from widenet.errors import InvalidInput
 from widenet.kernels.blocks import new_matrix
 from widenet.networks.kernel_factors import Factor, GradientFactor, OuterFactor, PositionsFactor
-from widenet.networks.layer_readings import GainReading, LayerReading, MatrixReading, reading_of
+from widenet.networks.layer_readings import GainReading, LayerReading, MatrixReading, held, reading_of
 from widenet.networks.module_function import ModuleFunction
 
 
@@ -72,7 +72,7 @@ def find_parts(module: nn.Module, names: Sequence[str]) -> tuple[Part, ...]:
     for layer in module.modules():
         reading = reading_of(layer)
         if reading is not None:
-            weight, bias = (full.get(id(layer._parameters.get(name))) for name in ("weight", "bias"))
+            weight, bias = (full.get(id(held(layer, name)[0])) for name in ("weight", "bias"))
             if weight is not None or bias is not None:
                 claims.setdefault((weight, bias), []).append(reading)
     holders = [name for pair in claims for name in pair if name is not None]
