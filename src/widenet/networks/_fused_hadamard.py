@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core.typing.templates import signature
 
-from widenet.kernels._fused_lanes import choose, constant, intrinsic, load, memory, read, store, width
+from widenet.kernels._fused_lanes import Lanes, choose, constant, intrinsic, load, memory, read, store, width
 
 _loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 
@@ -54,6 +54,53 @@ def lane_sum(typingctx, value):
         return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     return signature(value.dtype, value), generate
+
+
+@intrinsic
+def _transpose(typingctx, source, place, target, goal, scale):
+    """Write a square of as many rows as lanes, transposed and scaled; a place is (first number, numbers a row)."""
+    from_type = Lanes(source.dtype)
+
+    def generate(context, builder, sig, args):
+        data, (at, step), out, (to, leap) = args[0], _pair(builder, args[1]), args[2], _pair(builder, args[3])
+        count, vector = from_type.count, context.get_value_type(from_type)
+        align = from_type.dtype.bitwidth // 8
+
+        def pointer(memory, first, between, row):
+            index = builder.add(first, builder.mul(between, ir.Constant(between.type, row)))
+            return builder.bitcast(builder.gep(memory, [index]), vector.as_pointer())
+
+        rows = [builder.load(pointer(data, at, step, row), align=align) for row in range(count)]
+        distance = 1
+        while distance < count:
+            rows = _exchanged(builder, rows, distance)
+            distance *= 2
+        factor = builder.insert_element(ir.Constant(vector, ir.Undefined), args[4], ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
+        factor = builder.shuffle_vector(factor, ir.Constant(vector, ir.Undefined), zeros)
+        for row, value in enumerate(rows):
+            builder.store(builder.fmul(value, factor), pointer(out, to, leap, row), align=align)
+        return context.get_dummy_value()
+
+    return signature(types.none, source, place, target, goal, source.dtype), generate
+
+
+def _pair(builder, pair):
+    return builder.extract_value(pair, 0), builder.extract_value(pair, 1)
+
+
+def _exchanged(builder, rows, distance):
+    """One stage of a transposition: rows i and i + distance exchange the lanes that differ from them in that bit."""
+    count, result = len(rows), list(rows)
+    lanes, kind = range(count), ir.VectorType(ir.IntType(32), count)
+    upper = [count + lane - distance if lane & distance else lane for lane in lanes]
+    lower = [count + lane if lane & distance else lane + distance for lane in lanes]
+    for row in range(count):
+        if not row & distance:
+            a, b = rows[row], rows[row + distance]
+            result[row] = builder.shuffle_vector(a, b, ir.Constant(kind, upper))
+            result[row + distance] = builder.shuffle_vector(a, b, ir.Constant(kind, lower))
+    return result
 
 
 @_loop
@@ -168,15 +215,20 @@ def apply(T, signs, scale, out, bounds):
         out: Result, (N, rows), with at most as many rows as the signs are for.
         bounds: First tile, and the one after the last.
     """
-    size, rows, lanes = T.shape[1], signs.shape[1], T.shape[2]
-    tiles, flat = memory(T.reshape(-1)), memory(signs.reshape(-1))
+    size, rows, lanes, (N, m) = T.shape[1], signs.shape[1], T.shape[2], out.shape
+    tiles, flat, units = memory(T.reshape(-1)), memory(signs.reshape(-1)), memory(out.reshape(-1))
     source, result = np.empty(size * lanes, T.dtype), np.empty(size * lanes, T.dtype)
     for number in range(bounds[0], bounds[1]):
         _copy(tiles, number * size * lanes, memory(source), size)
         for start in range(0, rows, size):
             _block(memory(source), memory(result), size, flat, start, rows)
-            for lane in range(min(lanes, out.shape[0] - number * lanes)):
-                for row in range(min(size, out.shape[1] - start)):
+            samples, count = min(lanes, N - number * lanes), min(size, m - start)
+            squares = count - count % lanes if samples == lanes else 0
+            for row in range(0, squares, lanes):
+                goal = number * lanes * m + start + row
+                _transpose(memory(result), (row * lanes, lanes), units, (goal, m), scale)
+            for lane in range(samples):
+                for row in range(squares, count):
                     out[number * lanes + lane, start + row] = scale * result[row * lanes + lane]
 
 
@@ -198,15 +250,21 @@ def apply_transposed(G, signs, scale, out, bounds):
         out: Result in tiles, (tiles, size, lanes).
         bounds: As in `apply`.
     """
-    size, rows, lanes = out.shape[1], signs.shape[1], out.shape[2]
-    flat = memory(signs.reshape(-1))
+    size, rows, lanes, (N, m) = out.shape[1], signs.shape[1], out.shape[2], G.shape
+    flat, units, one = memory(signs.reshape(-1)), memory(G.reshape(-1)), G.dtype.type(1)
     total, block = np.empty(size * lanes, G.dtype), np.empty(size * lanes, G.dtype)
     for number in range(bounds[0], bounds[1]):
         total[:] = 0
         for start in range(0, rows, size):
-            block[:] = 0
-            for lane in range(min(lanes, G.shape[0] - number * lanes)):
-                for row in range(min(size, G.shape[1] - start)):
+            samples, count = min(lanes, N - number * lanes), min(size, m - start)
+            squares = count - count % lanes if samples == lanes else 0
+            if squares < size:
+                block[:] = 0
+            for row in range(0, squares, lanes):
+                place = number * lanes * m + start + row
+                _transpose(units, (place, m), memory(block), (row * lanes, lanes), one)
+            for lane in range(samples):
+                for row in range(squares, count):
                     block[row * lanes + lane] = G[number * lanes + lane, start + row]
             _add_transposed(memory(block), memory(total), size, flat, start, rows)
         _store_scaled(total, scale, out, number)
