@@ -8,7 +8,7 @@ from torch import nn
 
 from widenet.architectures import Conv, Dense, Erf, Flatten, Recurrent, ReLU, StepwiseAverage
 from widenet.errors import InvalidInput
-from widenet.networks import network
+from widenet.networks import EmpiricalNTK, network
 from widenet.networks.parameterization import (
     layerwise_weight_decay,
     to_ntk_parameterization,
@@ -91,6 +91,20 @@ def test_ordinary_networks(make: Callable[[], nn.Sequential], X: torch.Tensor):
     assert [type(part) for part in back] == [type(part) for part in ordinary]
     assert back.state_dict().keys() == ordinary.state_dict().keys()
     torch.testing.assert_close(back[-1].weight, ordinary[-1].weight, rtol=0, atol=1e-12)
+
+
+def test_tangent_kernels_differ_layer_by_layer_by_the_squared_factors():
+    ntk = network(Dense(1.4, 0.3) >> Erf() >> Dense(0.7, 0.2), 4, width=8, dtype=torch.float64)
+    standard, X = to_standard_parameterization(ntk), ROWS
+    factors = {"0.weight": 1.4 / 2, "0.bias": 0.3, "2.weight": 0.7 / 8**0.5, "2.bias": 0.2}
+    for name, factor in factors.items():
+        ours, theirs = (EmpiricalNTK(net, parameters=(name,))(X) for net in (ntk, standard))
+        torch.testing.assert_close(ours, factor**2 * theirs, rtol=1e-11, atol=1e-13)
+    ordinary = _mlp()
+    converted = to_ntk_parameterization(ordinary, 1.4, 0.3)
+    shares = {"0.weight": 1.4 / 2, "0.bias": 0.3, "2.weight": 1.4 / 3, "2.bias": 0.3}
+    expected = sum(factor**2 * EmpiricalNTK(ordinary, parameters=(name,))(X) for name, factor in shares.items())
+    torch.testing.assert_close(EmpiricalNTK(converted)(X), expected, rtol=1e-11, atol=1e-13)
 
 
 def test_the_original_is_left_alone():
