@@ -3,7 +3,7 @@ import json
 import pytest
 
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import bias_sparsity, laplace, orthogonal, residual, tangent_power
+from widenet.experiments import bias_sparsity, laplace, orthogonal, residual, surrogate, tangent_power
 from widenet.experiments.outcome import Outcome
 
 
@@ -42,6 +42,8 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
         ("orthogonal", ["--draws", "50", "--seed", "3"], orthogonal.Settings(draws=50, seed=3)),
         ("orthogonal", ["--quick"], orthogonal.Settings.quick()),
         ("orthogonal", ["--quick", "--draws", "60"], orthogonal.Settings.quick(draws=60)),
+        ("surrogate", [], surrogate.Settings()),
+        ("surrogate", ["--quick", "--width", "64", "--seed", "3"], surrogate.Settings.quick(width=64, seed=3)),
     ],
 )
 def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypatch, paper, options, settings):
@@ -52,7 +54,7 @@ def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypat
         return Outcome((), (output / "report.md",), "all said")
 
     modules = {"residual": residual, "bias-sparsity": bias_sparsity, "tangent-power": tangent_power}
-    modules |= {"orthogonal": orthogonal}
+    modules |= {"orthogonal": orthogonal, "surrogate": surrogate}
     monkeypatch.setattr(modules[paper], "run", recorded)
     assert run(["reproduce", paper, "--output", str(tmp_path), *options]) == SUCCESS
     assert asked == [tmp_path, settings]

@@ -170,6 +170,25 @@ def efficient_ntk(
     _tell("efficient-ntk", outcome, output, json)
 
 
+@papers.command()
+def surrogate(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/surrogate"),
+    width: Annotated[int | None, typer.Option(min=1, help="Units of the table over points (512, or 128).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Networks with fixed activation patterns: steps, drift, conversion to ReLU networks (arXiv 2101.04243)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import surrogate
+
+    make = surrogate.Settings.quick if quick else surrogate.Settings
+    settings = make(seed=seed) if width is None else make(width=width, seed=seed)
+    with progress_bar("surrogate") as step:
+        outcome = surrogate.run(output, settings, step)
+    _tell("surrogate", outcome, output, json)
+
+
 def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:
     from widenet.cli.console import note, print_json
 
