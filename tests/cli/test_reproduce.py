@@ -1,9 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import bias_sparsity, laplace, orthogonal, residual, surrogate, tangent_power
+from widenet.experiments import bias_sparsity, finite_vs_infinite, laplace, orthogonal, residual, surrogate, tangent_power
 from widenet.experiments.outcome import Outcome
 
 
@@ -58,6 +59,27 @@ def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypat
     monkeypatch.setattr(modules[paper], "run", recorded)
     assert run(["reproduce", paper, "--output", str(tmp_path), *options]) == SUCCESS
     assert asked == [tmp_path, settings]
+    assert "all said" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ([], finite_vs_infinite.Settings()),
+        (["--quick", "--seed", "3", "--flips"], finite_vs_infinite.Settings.quick(seed=3, flips=True)),
+        (["--data", "images", "--flips"], finite_vs_infinite.Settings(flips=True)),
+    ],
+)
+def test_networks_and_kernels_take_images_of_a_folder(capsys, tmp_path, monkeypatch, options, settings):
+    asked = []
+
+    def recorded(output, data, settings, progress):
+        asked.extend([output, data, settings])
+        return Outcome((), (output / "report.md",), "all said")
+
+    monkeypatch.setattr(finite_vs_infinite, "run", recorded)
+    assert run(["reproduce", "finite-vs-infinite", "--output", str(tmp_path), *options]) == SUCCESS
+    assert asked == [tmp_path, Path("images") if "--data" in options else None, settings]
     assert "all said" in capsys.readouterr().out
 
 

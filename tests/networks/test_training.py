@@ -12,10 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+from widenet import fully_connected
+from widenet import network as finite
 from widenet.errors import InvalidInput
 from widenet.kernels.progress import progress
 from widenet.networks.checkpoints import Checkpoint
-from widenet.networks.descent import GradientDescent
+from widenet.networks.descent import GradientDescent, group_numbers
+from widenet.networks.parameterization import layerwise_weight_decay
 from widenet.networks.training import Recorder, predict, train
 
 rng = np.random.default_rng(0)
@@ -119,7 +122,7 @@ def test_cross_entropy_is_that_of_torch():
     for step in range(5):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(other(torch.from_numpy(X)), torch.from_numpy(labels))
-        assert history.losses[step] == pytest.approx(float(loss), rel=1e-12)
+        assert history.losses[step] == pytest.approx(float(loss.detach()), rel=1e-12)
         loss.backward()
         optimizer.step()
     np.testing.assert_allclose(predict(module, X), predict(other, X), rtol=1e-12)
@@ -141,6 +144,27 @@ def test_the_recorder_sees_the_start_every_few_steps_and_the_end():
     assert [step for step, _ in history.records] == [0, 4, 8, 10]
     assert history.records[0][1] == first
     assert history.records[-1][1] == float(module[0].weight[0, 0].detach())
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.02])
+def test_both_parameterisations_are_one_with_rates_and_penalties_for_each_layer(decay):
+    """One rate and penalty for omega, beta; eta s^2 and decay / s^2 for W, b, with s = weight_std / sqrt(n)."""
+    arch = fully_connected(2, weight_std=1.3, bias_std=0.4)
+    ntk, standard, plain = (
+        finite(arch, 3, width=16, outputs=2, parameterization=kind, dtype=torch.float64)
+        for kind in ("ntk", "standard", "standard")
+    )
+    groups = layerwise_weight_decay(standard, decay, learning_rate=0.02)
+    rates, decays = (group_numbers(standard, groups, key) for key in ("lr", "weight_decay"))
+    first = train(ntk, X, Y, GradientDescent(0.02, 50, weight_decay=decay))
+    second = train(standard, X, Y, GradientDescent(rates, 50, weight_decay=decays))
+    np.testing.assert_allclose(first.losses, second.losses, rtol=1e-12)
+    np.testing.assert_allclose(predict(ntk, X), predict(standard, X), rtol=0, atol=1e-12)
+    train(plain, X, Y, GradientDescent(0.02, 50, weight_decay=decay))
+    assert np.abs(predict(plain, X) - predict(ntk, X)).max() > 1e-3
+    scales = {"0.weight": 1.3**2 / 3, "2.weight": 1.3**2 / 16, "4.weight": 1.3**2 / 16}
+    assert {name: rates[name] for name in scales} == pytest.approx({n: 0.02 * s for n, s in scales.items()})
+    assert rates["0.bias"] == pytest.approx(0.02 * 0.4**2)
 
 
 def with_dropout():

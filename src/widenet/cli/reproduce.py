@@ -22,6 +22,8 @@ EXAMPLES = """Examples:
 
   widenet reproduce bias-sparsity --width 16384
 
+  widenet reproduce finite-vs-infinite --data fashion-mnist/ --flips
+
   widenet reproduce efficient-ntk --data fashion-mnist/
 
   widenet reproduce tangent-power --quick
@@ -187,6 +189,26 @@ def surrogate(
     with progress_bar("surrogate") as step:
         outcome = surrogate.run(output, settings, step)
     _tell("surrogate", outcome, output, json)
+
+
+@papers.command(name="finite-vs-infinite")
+def finite_vs_infinite(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/finite-vs-infinite"),
+    data: Annotated[Path | None, typer.Option(help="Folder of images in IDX files; digits if left out.")] = None,
+    flips: Annotated[bool, typer.Option("--flips", help="Augment by mirror images too; not for digits.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Finite networks beside their kernels, one intervention at a time, on small images (arXiv 2007.15801)."""
+    from widenet.cli.console import progress_bar
+    from widenet.experiments import finite_vs_infinite
+
+    make = finite_vs_infinite.Settings.quick if quick else finite_vs_infinite.Settings
+    settings = make(seed=seed, flips=flips)
+    with progress_bar("finite-vs-infinite") as step:
+        outcome = finite_vs_infinite.run(output, data, settings, step)
+    _tell("finite-vs-infinite", outcome, output, json)
 
 
 def _tell(paper: str, outcome: "Outcome", output: Path, json: bool) -> None:

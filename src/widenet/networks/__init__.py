@@ -4,7 +4,7 @@ from widenet.networks.approximate_descent import ApproximateDescent, Approximate
 from widenet.networks.build import Plan, Shape, build, sets_outputs
 from widenet.networks.checkpoints import Checkpoint
 from widenet.networks.convergence import Convergence, kernel_convergence
-from widenet.networks.descent import GradientDescent
+from widenet.networks.descent import GradientDescent, group_numbers
 from widenet.networks.drift import KernelDrift
 from widenet.networks.empirical import EmpiricalNTK
 from widenet.networks.ensembles import Centred, Ensemble
@@ -96,6 +96,7 @@ __all__ = [
     "descent_change",
     "factorize",
     "factorized_ntk",
+    "group_numbers",
     "haar_orthogonal",
     "inner_deviation",
     "kernel_convergence",

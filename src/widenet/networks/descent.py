@@ -1,14 +1,14 @@
 """What gradient descent does: rates, loss, batches, weight decay; a value without state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from widenet._arrays import Array
 from widenet.errors import InvalidInput
@@ -119,6 +119,24 @@ def per_parameter(name: str, value: PerParameter, parameters: Mapping[str, Tenso
         odd = sorted(set(value) ^ set(parameters))
         raise InvalidInput(f"{name} must have a number for every trained parameter and no other", f"{odd[0]!r}")
     return {key: float(value[key]) for key in parameters}
+
+
+def group_numbers(module: nn.Module, groups: Iterable[Mapping[str, Any]], key: str) -> dict[str, float]:
+    """A number of every parameter by its name, from groups such as torch's optimizers take.
+
+    Args:
+        module: The module that holds the parameters.
+        groups: Each with "params" and numbers.
+        key: "weight_decay" or "lr".
+
+    Example:
+        >>> from torch import nn
+        >>> module = nn.Linear(2, 1, bias=False)
+        >>> group_numbers(module, [{"params": [module.weight], "lr": 0.1}], "lr")
+        {'weight': 0.1}
+    """
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    return {names[id(parameter)]: float(group[key]) for group in groups for parameter in group["params"]}
 
 
 def read_inputs(X: Array, like: Tensor) -> Tensor:
