@@ -104,3 +104,9 @@ def test_points_of_another_shape_are_refused(fan_in, shape):
     arch = MLP if fan_in == 6 else Recurrent() >> Dense()
     with pytest.raises(InvalidInput, match="the network reads points of the shape"):
         network(arch, fan_in, width=4)(torch.ones(shape))
+
+
+def test_arrays_are_refused():
+    net = network(MLP, 6, width=4)
+    with pytest.raises(InvalidInput, match=r"reads torch tensors; got ndarray\. Use torch\.from_numpy"):
+        inspect.unwrap(type(net).forward)(net, X.numpy())

@@ -1,6 +1,7 @@
 """Finite networks as ordinary torch modules."""
 
 from collections.abc import Sequence
+from math import prod
 from numbers import Integral
 
 import torch
@@ -38,19 +39,18 @@ class Network(nn.Sequential):
             Outputs, (n, outputs).
 
         Raises:
-            InvalidInput: If the points have another shape.
+            InvalidInput: If the points have another shape, or are no tensor.
         """
         return super().forward(_points(X, self.shape))
 
 
-def _points(X: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _points(X: object, shape: tuple[int, ...]) -> Tensor:
+    if not isinstance(X, Tensor):
+        raise InvalidInput("a network reads torch tensors", type(X).__name__, "Use torch.from_numpy(X)")
     fits = X.ndim == len(shape) + 1 and all(size in (-1, found) for size, found in zip(shape, X.shape[1:], strict=True))
     if fits and 0 not in X.shape[1:]:
         return X
-    size = 1
-    for length in shape:
-        size *= length
-    if X.ndim == 2 and size > 0 and X.shape[1] == size:
+    if X.ndim == 2 and -1 not in shape and X.shape[1] == prod(shape):
         return X.reshape(len(X), *shape)
     raise InvalidInput(f"the network reads points of the shape (n, {', '.join(map(str, shape))})", str(tuple(X.shape)))
 
