@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isqrt
+from math import isqrt, prod
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from widenet.networks.kernel_factors import Factor, Form, GradientFactor, form_s
 from widenet.networks.module_function import ModuleFunction, evaluation
 from widenet.networks.structured import Part, factors_of, see
 
-_CELLS = 2**20  # entries of a tile of the result: 8 MiB, so that sums over parts stay in the cache
+_CELLS = 2**19  # entries of a tile of the result: 4 MiB, so that sums over parts stay in the cache
 _SMALLEST_TILE = 48  # points: smaller ones would spoil the products of matrices
 
 
@@ -58,17 +58,23 @@ class FactorSource:
         if len(X) <= size:
             return self.factors(X)
         whole: list[Factor] = []
-        for rows, batch in zip(row_blocks(len(X), size), self.batches(X, size), strict=True):
+        for rows in row_blocks(len(X), size):
+            batch = self.factors(X[rows])
             if not whole:
                 sizes = [[(len(X), *tensor.shape[1:]) for tensor in factor.tensors] for factor in batch]
                 whole = [
-                    factor.holding(tuple(X.new_empty(shape) for shape in shapes))
+                    factor.holding(tuple(_room(shape, X) for shape in shapes))
                     for factor, shapes in zip(batch, sizes, strict=True)
                 ]
             for factor, part in zip(whole, batch, strict=True):
                 for target, source in zip(factor.tensors, part.tensors, strict=True):
                     target[rows] = source
+            del batch, part, source  # the next batch is evaluated without this one beside it
         return whole
+
+
+def _room(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return new_matrix(shape[0], prod(shape[1:]), like).view(shape)
 
 
 @dataclass(frozen=True, eq=False)
