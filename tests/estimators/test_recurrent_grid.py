@@ -22,7 +22,7 @@ def test_the_published_grid_is_that_of_the_paper():
     kernels = published_grid().kernels()
     assert len(kernels) == len(set(kernels)) == 15 * 12 * 5
     cells = [kernel.kernel.architecture.layers[0] for kernel in kernels]
-    # Alemohammad et al. 2021, appendix on the UCR data sets.
+    # Alemohammad et al. 2021, on the UCR data sets, as a page about the paper gives it.
     assert sorted({cell.hidden_std for cell in cells}) == sorted([*(i / 100 for i in range(134, 148)), sqrt(2)])
     assert {cell.input_std for cell in cells} == {1.0}
     assert sorted({cell.bias_std for cell in cells}) == [0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1, 2]

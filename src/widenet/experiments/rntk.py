@@ -30,7 +30,7 @@ from widenet.experiments.series_methods import (
 )
 from widenet.experiments.series_protocol import SeriesRecord, run_methods
 
-QUICK_SETS = 6
+QUICK_SETS, QUICK_FOLDS = 3, 5
 STUDY_GRID = RecurrentGrid(
     hidden_std=(1.34, 1.38, 2**0.5, 1.44, 1.47), bias_std=(0.0, 0.05, 0.1, 0.3, 1.0, 2.0), initial_std=(0.0, 0.5)
 )
@@ -44,7 +44,7 @@ STEPWISE_GRID = RecurrentGrid(
 LARGE_BIAS_GRID = RecurrentGrid(hidden_std=(1.34, 2**0.5), bias_std=(1.0, 4.0, 16.0, 64.0))
 """Biases beyond the published 2 draw the angles between series together, and so the past is kept for longer."""
 
-WIDE_MACHINE = SupportVectorMachine(C=(1.0, 1e2, 1e4, 1e6))
+WIDE_PENALTIES = (1.0, 1e2, 1e4, 1e6)
 """Close series need large penalties: after normalisation their kernel hardly differs from 1."""
 
 GRIDS = {"quick": RecurrentGrid(), "reduced": STUDY_GRID, "published": published_grid()}
@@ -71,7 +71,9 @@ class Settings:
 
     @classmethod
     def of(cls, grid: str, sets: str = "") -> "Settings":
-        """Everything with one of the `GRIDS` of recurrent networks; "quick" runs on the sets that cost least.
+        """Everything with one of the `GRIDS` of recurrent networks.
+
+        "quick" runs on the sets that cost least, with five folds.
 
         Args:
             grid: Name of the grid.
@@ -86,8 +88,10 @@ class Settings:
             DenseFamily(),
             GaussianFamily(),
         )
-        large = KernelMethod(RecurrentFamily(LARGE_BIAS_GRID, "RNTK, large bias"), WIDE_MACHINE)
-        first, *others = (KernelMethod(family) for family in families)
+        folds = QUICK_FOLDS if grid == "quick" else SupportVectorMachine().folds
+        wide = SupportVectorMachine(WIDE_PENALTIES, folds)
+        large = KernelMethod(RecurrentFamily(LARGE_BIAS_GRID, "RNTK, large bias"), wide)
+        first, *others = (KernelMethod(family, SupportVectorMachine(folds=folds)) for family in families)
         methods = (first, large, *others, NearestNeighbour())
         named = tuple(name.strip() for name in sets.split(",") if name.strip())
         return cls(methods, named, QUICK_SETS if grid == "quick" and not named else None)
@@ -172,11 +176,12 @@ def summary_table(board: SeriesScoreboard, methods: Sequence[Method]) -> ResultT
     for i, s in enumerate(summarize(list(board.classifiers), board.accuracies)):
         measures = (s.mean, s.standard_error, s.rank, s.p90, s.p95, s.pma)
         rows.append((s.method, *measures, float(board.first[:, i].mean()), float(board.seconds[:, i].sum())))
+    folds = max((method.machine.folds for method in methods if isinstance(method, KernelMethod)), default=0)
     notes = [
         f"{len(board.sets)} data sets with the split of their archive, every series brought to mean 0 and variance 1. "
         "Accuracies in percent; ranks, P90, P95 and PMA are among the classifiers of this table.",
         *(f"{' and '.join(method.classifiers)}: {method.grid}." for method in methods),
-        "SVM: C in {0.01, 0.1, 1, 10, 100} unless said; kernel and C by ten-fold validation inside the training "
+        f"SVM: C in {{0.01, 0.1, 1, 10, 100}} unless said; kernel and C by {folds}-fold validation inside the training "
         "series. Of those that tie, the kernel of least leave-one-out error, then the largest C (this library's "
         "choice); 'first of ties' takes the first in the order of the grid. Ridge: kernel and ridge by closed-form "
         "leave-one-out error.",

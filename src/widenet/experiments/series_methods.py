@@ -195,7 +195,7 @@ class KernelMethod(Method):
     def grid(self) -> str:
         """The grid in words."""
         penalties = ", ".join(f"{value:g}" for value in self.machine.C)
-        said = "" if self.machine == SupportVectorMachine() else f", C in {{{penalties}}}"
+        said = "" if self.machine.C == SupportVectorMachine().C else f", C in {{{penalties}}}"
         return f"{self.family.grid}, normalised to K(x, x) = 1{said}"
 
     def evaluate(self, data: SeriesSet) -> list[Score]:
