@@ -55,12 +55,7 @@ if TYPE_CHECKING:
         NotPositiveDefinite,
         WidenetError,
     )
-    from widenet.estimators.augmentation import (
-        AugmentedClassifier,
-        AugmentedRegressor,
-        RandomCrop,
-        RandomFlip,
-    )
+    from widenet.estimators.augmentation import AugmentedClassifier, AugmentedRegressor, RandomCrop, RandomFlip
     from widenet.estimators.classifier import KernelClassifier
     from widenet.estimators.gaussian_process import GaussianProcess
     from widenet.estimators.gp_kernel import as_gp_kernel
@@ -69,66 +64,33 @@ if TYPE_CHECKING:
     from widenet.estimators.regressor import KernelRegressor
     from widenet.estimators.support_vectors import SupportVectorMachine
     from widenet.estimators.table_encoder import TableEncoder
-    from widenet.estimators.time_series import (
-        RecurrentKernelClassifier,
-        RecurrentKernelRegressor,
-    )
-    from widenet.estimators.zca import (
-        ZCA,
-    )
+    from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
+    from widenet.estimators.zca import ZCA
     from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
-    from widenet.kernels.dot_product import (
-        ArcCosine,
-        Linear,
-        Zonal,
-    )
-    from widenet.kernels.neural import (
-        NNGP,
-        NTK,
-    )
+    from widenet.kernels.dot_product import ArcCosine, Linear, Zonal
+    from widenet.kernels.neural import NNGP, NTK
     from widenet.kernels.progress import progress
     from widenet.kernels.sequences import Sequences
-    from widenet.kernels.stationary import (
-        GammaExponential,
-        Gaussian,
-        Laplace,
-        Matern,
-    )
-    from widenet.kernels.wrappers import (
-        Homogeneous,
-        Normalized,
-    )
+    from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
+    from widenet.kernels.wrappers import Homogeneous, Normalized
     from widenet.linalg.kernel_matrix import KernelMatrix
-    from widenet.networks.checkpoints import (
-        Checkpoint,
-    )
+    from widenet.networks.checkpoints import Checkpoint
     from widenet.networks.convergence import kernel_convergence
-    from widenet.networks.descent import (
-        GradientDescent,
-    )
+    from widenet.networks.descent import GradientDescent
     from widenet.networks.drift import KernelDrift
     from widenet.networks.empirical import EmpiricalNTK
-    from widenet.networks.ensembles import (
-        Centred,
-        Ensemble,
-    )
+    from widenet.networks.ensembles import Centred, Ensemble
     from widenet.networks.factorize import factorize
     from widenet.networks.factorized import FactorizedLinear
     from widenet.networks.factorized_costs import cost_report
-    from widenet.networks.factorized_kernels import (
-        factorized_ntk,
-        rank_for,
-    )
+    from widenet.networks.factorized_kernels import factorized_ntk, rank_for
     from widenet.networks.factorized_training import compare_training
     from widenet.networks.finite_network import network
     from widenet.networks.linear_descent import predicted_steps
-    from widenet.networks.linearized import (
-        LinearizedNetwork,
-        linearize,
-    )
+    from widenet.networks.linearized import LinearizedNetwork, linearize
     from widenet.networks.monte_carlo import monte_carlo_ntk
     from widenet.networks.parameterization import (
         layerwise_weight_decay,
@@ -136,48 +98,24 @@ if TYPE_CHECKING:
         to_standard_parameterization,
     )
     from widenet.networks.relu_stack import relu_stack
-    from widenet.networks.sparse_training import (
-        SparseReLUNetwork,
-        SparseTraining,
-    )
+    from widenet.networks.sparse_training import SparseReLUNetwork, SparseTraining
     from widenet.networks.surrogate import SurrogateNetwork
-    from widenet.networks.surrogate_theory import (
-        suggest_width,
-        surrogate_kernel,
-    )
+    from widenet.networks.surrogate_theory import suggest_width, surrogate_kernel
     from widenet.networks.surrogate_training import SurrogateTraining
     from widenet.networks.tangent_certificate import tangent_certificate
-    from widenet.networks.training import (
-        Recorder,
-        train,
-    )
+    from widenet.networks.training import Recorder, train
     from widenet.networks.twin import Twin
     from widenet.solvers.auto import Auto
-    from widenet.solvers.base import (
-        Solution,
-        Solver,
-    )
+    from widenet.solvers.base import Solution, Solver
     from widenet.solvers.cholesky import Cholesky
     from widenet.solvers.spectral import Spectral
-    from widenet.theory.dynamics import (
-        GradientFlow,
-    )
+    from widenet.theory.dynamics import GradientFlow
     from widenet.theory.finite_width import fluctuations
-    from widenet.theory.layer_shares import (
-        layer_shares,
-        standard_kernel,
-    )
+    from widenet.theory.layer_shares import layer_shares, standard_kernel
     from widenet.theory.matching import match_laplace
-    from widenet.theory.precision import (
-        precision_report,
-    )
+    from widenet.theory.precision import precision_report
     from widenet.theory.relu_fluctuations import kernel_regime
-    from widenet.theory.sparsity import (
-        choose_threshold,
-        eigen_report,
-        expected_active_fraction,
-        sparse_cost,
-    )
+    from widenet.theory.sparsity import choose_threshold, eigen_report, expected_active_fraction, sparse_cost
     from widenet.theory.spectrum import zonal_spectrum
 
 __version__ = "0.1.0"

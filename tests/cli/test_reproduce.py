@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from widenet.cli.main import SUCCESS, run
-from widenet.experiments import bias_sparsity, finite_vs_infinite, laplace, orthogonal, residual, surrogate, tangent_power
+from widenet.experiments import (
+    bias_sparsity,
+    finite_vs_infinite,
+    laplace,
+    orthogonal,
+    residual,
+    surrogate,
+    tangent_power,
+)
 from widenet.experiments.outcome import Outcome
 
 
