@@ -191,7 +191,7 @@ class SparseTraining:
         return SparseRun(
             losses=tuple(losses),
             active=tuple(shares),
-            flipped=(units.pattern() - start).count_nonzero() / pairs,
+            flipped=float((units.pattern() - start).count_nonzero() / pairs),
             step_size=step,
             operations=units.products * numbers,
             dense_operations=round(pairs) * numbers * (2 * len(losses) - 1),
