@@ -2,12 +2,16 @@
 
 import csv
 
+import numpy as np
 import pytest
 
+from widenet.architectures import Erf, fully_connected
 from widenet.errors import InvalidFile, InvalidInput
 from widenet.experiments import orthogonal as experiment
 from widenet.experiments.orthogonal import CLAIMS, Settings, kernel_table, run
 from widenet.experiments.training_speed import Race
+from widenet.kernels import NTK
+from widenet.networks import monte_carlo_ntk
 
 SMALL = Settings(
     layers=(2,),
@@ -69,8 +73,9 @@ def test_the_experiment_writes_every_table_and_figure(first):
 
 
 def test_the_seed_reaches_every_part_and_equal_seeds_give_equal_numbers(first, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "save_figure", lambda *arguments: ())
     monkeypatch.setattr(experiment, "kernel_table", _small_kernel_table)
+    for name in ("tensor_figure", "drift_figure", "speed_figure", "save_figure"):
+        monkeypatch.setattr(experiment, name, lambda *arguments: ())
     for name, seed in (("again", 0), ("other", 7)):
         run(tmp_path / name, Settings(**{**vars(SMALL), "seed": seed}))
     for stem in ("tensors_measured", "tensors_deep", "monte_carlo_kernels", "drift", "lazy"):
@@ -80,11 +85,15 @@ def test_the_seed_reaches_every_part_and_equal_seeds_give_equal_numbers(first, t
         assert texts[0] != texts[2]
 
 
-def test_orthogonal_weights_need_fewer_draws_for_an_erf_network():
-    # Reported for 20 inputs: 3.3 against 2.0, which is 2.8 times fewer.
-    erf = kernel_table(64, 12, 0).rows[2]
-    assert erf[0] == "erf, 3 layers"
-    assert 1.8 < erf[3] < 5
+def test_kernels_of_both_ensembles_are_compared_with_the_exact_one():
+    points = np.random.default_rng(0).standard_normal((20, 128))
+    arch = fully_connected(3, Erf(), weight_std=1.5, bias_std=0.1)
+    limit, name = NTK(arch)(points), "erf, 3 layers"
+    row = {row[0]: row for row in kernel_table(16, 3, 0).rows}[name]
+    found = [monte_carlo_ntk(arch, points, width=16, draws=3, init=init) for init in ("gaussian", "orthogonal")]
+    errors = [np.linalg.norm(estimate.mean - limit) / np.linalg.norm(limit) for estimate in found]
+    gaussian, orthogonal = (estimate.spread for estimate in found)
+    assert row[1:] == pytest.approx((gaussian, orthogonal, (gaussian / orthogonal) ** 2, *errors))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(tmp_path):

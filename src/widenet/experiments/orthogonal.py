@@ -60,7 +60,7 @@ class Settings:
         layers: Layers of the table of the recursion.
         draws: Networks of each Monte Carlo ensemble.
         ensemble: Width and layers of the networks whose tensors are measured.
-        deep: Width and layers of networks deeper than wide.
+        deep: Width and layers of networks deeper than wide, of which there are a quarter as many; None for none.
         kernel_draws: Draws of the Monte Carlo kernels.
         drift_widths: Widths of the networks whose NTK is followed.
         drift_points: Training points of these.
@@ -180,14 +180,16 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
 
 
 def _tensors(output: Path, settings: Settings, digits: Classes) -> Outcome:
-    measured = _measured(settings.ensemble, settings)
+    measured = _measured(settings.ensemble, settings.draws, settings.seed)
     n, last = settings.ensemble
     shown = sorted({min(2, last), last // 2, last} - {0})
     tables = [recursion_table(settings.layers), monte_carlo_table(measured, shown, n, settings.draws)]
     stems = ["tensors", "tensors_measured"]
     if settings.deep is not None:
         width, layers = settings.deep
-        tables.append(monte_carlo_table(_measured(settings.deep, settings), (layers,), width, settings.draws))
+        draws = max(2, settings.draws // 4)
+        deep = _measured(settings.deep, draws, settings.seed)
+        tables.append(monte_carlo_table(deep, (layers,), width, draws))
         stems.append("tensors_deep")
     files = [file for table, stem in zip(tables, stems, strict=True) for file in table.save(output, stem)]
     files += save_figure(tensor_figure(measured, 100, n), output, "tensors")
@@ -195,12 +197,9 @@ def _tensors(output: Path, settings: Settings, digits: Classes) -> Outcome:
     return Outcome(tuple(tables), tuple(files), text + "\n\n".join(table.markdown() for table in tables))
 
 
-def _measured(shape: tuple[int, int], settings: Settings) -> Measured:
+def _measured(shape: tuple[int, int], draws: int, seed: int) -> Measured:
     width, layers = shape
-    return {
-        ensemble: TensorEnsemble(TANH, width, layers, ensemble).measure(settings.draws, settings.seed)
-        for ensemble in ENSEMBLES
-    }
+    return {ensemble: TensorEnsemble(TANH, width, layers, ensemble).measure(draws, seed) for ensemble in ENSEMBLES}
 
 
 def kernel_table(width: int, draws: int, seed: int) -> ResultTable:
