@@ -297,8 +297,19 @@ def _add_readout(z, A, start, count, sums):
     """Add A z to the sums of every output: A (outputs, m) from column `start` on, z (count, lanes)."""
     lanes, m = width(z), A.shape[1]
     weights, totals = memory(A.reshape(-1)), memory(sums)
-    whole = count - count % 4
-    for output in range(A.shape[0]):
+    whole, fours = count - count % 4, A.shape[0] - A.shape[0] % 4
+    for output in range(0, fours, 4):  # each number of z is loaded once for four outputs
+        at, place = output * m + start, output * lanes
+        a, b = load(totals, place), load(totals, place + lanes)
+        c, d = load(totals, place + 2 * lanes), load(totals, place + 3 * lanes)
+        for row in range(count):
+            value = load(z, row * lanes)
+            a = a + value * read(weights, at + row)
+            b = b + value * read(weights, at + m + row)
+            c = c + value * read(weights, at + 2 * m + row)
+            d = d + value * read(weights, at + 3 * m + row)
+        _store_four(totals, place, lanes, (a, b, c, d))
+    for output in range(fours, A.shape[0]):
         at = output * m + start
         a, b = load(totals, output * lanes), constant(z, 0.0)
         c, d = constant(z, 0.0), constant(z, 0.0)
@@ -351,6 +362,23 @@ def _unit_gradient(r, A, unit, bits):
 
 
 @_loop
+def _store_unit_gradients(r, A, unit, gates, place):
+    """The same of four units one after the other, written to a place of a memory; each r is loaded once for them."""
+    lanes, m = width(r), A.shape[1]
+    weights = memory(A.reshape(-1))
+    a, b, c, d = constant(r, 0.0), constant(r, 0.0), constant(r, 0.0), constant(r, 0.0)
+    for output in range(A.shape[0]):
+        value, at = load(r, output * lanes), output * m + unit
+        a = a + value * read(weights, at)
+        b = b + value * read(weights, at + 1)
+        c = c + value * read(weights, at + 2)
+        d = d + value * read(weights, at + 3)
+    a, b = gated(a, np.int64(gates[unit])), gated(b, np.int64(gates[unit + 1]))
+    c, d = gated(c, np.int64(gates[unit + 2])), gated(d, np.int64(gates[unit + 3]))
+    _store_four(place[0], place[1], lanes, (a, b, c, d))
+
+
+@_loop
 def inner_gradient(R, layer, gates, out, bounds):
     """Write the gradient of sum(R F) by T, with F and the gates of `readout`.
 
@@ -371,7 +399,9 @@ def inner_gradient(R, layer, gates, out, bounds):
             count = min(size, m - start)
             if count < size:
                 block[:] = 0
-            for row in range(count):
+            for row in range(0, count - count % 4, 4):
+                _store_unit_gradients(r, A, start + row, gates[number], (memory(block), row * lanes))
+            for row in range(count - count % 4, count):
                 store(memory(block), row * lanes, _unit_gradient(r, A, start + row, gates[number, start + row]))
             _add_transposed(memory(block), memory(total), size, memory(signs.reshape(-1)), start, signs.shape[1])
         _store_scaled(total, scale, out, number)
