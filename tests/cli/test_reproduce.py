@@ -6,6 +6,7 @@ import pytest
 from widenet.cli.main import SUCCESS, run
 from widenet.experiments import (
     bias_sparsity,
+    efficient_ntk,
     finite_vs_infinite,
     laplace,
     orthogonal,
@@ -51,6 +52,9 @@ def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_pa
         ("orthogonal", ["--draws", "50", "--seed", "3"], orthogonal.Settings(draws=50, seed=3)),
         ("orthogonal", ["--quick"], orthogonal.Settings.quick()),
         ("orthogonal", ["--quick", "--draws", "60"], orthogonal.Settings.quick(draws=60)),
+        ("efficient-ntk", [], efficient_ntk.Settings()),
+        ("efficient-ntk", ["--data", "x.npz", "--width", "64"], efficient_ntk.Settings(width=64, data=Path("x.npz"))),
+        ("efficient-ntk", ["--quick", "--seed", "3"], efficient_ntk.Settings.quick(seed=3)),
         ("surrogate", [], surrogate.Settings()),
         ("surrogate", ["--quick", "--width", "64", "--seed", "3"], surrogate.Settings.quick(width=64, seed=3)),
     ],
@@ -63,7 +67,7 @@ def test_the_sizes_of_random_experiments_are_options(capsys, tmp_path, monkeypat
         return Outcome((), (output / "report.md",), "all said")
 
     modules = {"residual": residual, "bias-sparsity": bias_sparsity, "tangent-power": tangent_power}
-    modules |= {"orthogonal": orthogonal, "surrogate": surrogate}
+    modules |= {"orthogonal": orthogonal, "surrogate": surrogate, "efficient-ntk": efficient_ntk}
     monkeypatch.setattr(modules[paper], "run", recorded)
     assert run(["reproduce", paper, "--output", str(tmp_path), *options]) == SUCCESS
     assert asked == [tmp_path, settings]
