@@ -38,6 +38,17 @@ def test_tied_weights_are_one_part_and_biases_others():
     ]
 
 
+def test_a_mixture_of_outputs_is_that_of_their_derivatives():
+    function, parts, X = parts_of("convolutions")
+    view, mixed = see(function, parts, X), see(function, parts, X, mixed=True)
+    assert mixed.directions.shape == (1, 6, 3)
+    for part in parts:
+        whole = gradient_of(part, view.of(part), mixed.directions[0])
+        once = gradient_of(part, mixed.of(part), torch.ones(6, 1, dtype=torch.float64))
+        for name, gradient in whole.items():
+            torch.testing.assert_close(once[name], gradient, rtol=1e-10, atol=1e-11)
+
+
 def test_frozen_and_unasked_parameters_are_no_parts():
     module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1))
     parts = find_parts(module, ("0.weight", "2.bias"))

@@ -202,8 +202,9 @@ def held(layer: nn.Module, name: str) -> tuple[nn.Parameter | None, float]:
     if not parametrize.is_parametrized(layer, name):
         return layer._parameters.get(name), 1.0
     chain = cast("parametrize.ParametrizationList", layer.get_submodule(f"parametrizations.{name}"))
-    if len(chain) == 1 and isinstance(chain[0], Factor):
-        return cast("nn.Parameter", chain.original), chain[0].factor
+    scaling = chain[0]
+    if len(chain) == 1 and isinstance(scaling, Factor):
+        return cast("nn.Parameter", chain.original), scaling.factor
     return None, 1.0
 
 

@@ -69,7 +69,7 @@ def investigate(function: ModuleFunction, X: Tensor) -> Structure:
         InvalidInput: If outputs are not finite, or depend on other points or on chance.
 
     Cost:
-        Three forward passes and `outputs` + 1 backward passes of two points.
+        Forward passes of one and of two points, and two backward passes of two points.
     """
     pair = X[[0, min(1, len(X) - 1)]].detach()
     if pair.is_inference():
@@ -81,7 +81,7 @@ def investigate(function: ModuleFunction, X: Tensor) -> Structure:
         every = (*function.parameters.values(), *function.fixed.values())
         storages = {value.untyped_storage().data_ptr() for value in every}
         with _saved_bytes(storages) as saved:
-            view = see(function, parts, pair)
+            view = see(function, parts, pair, mixed=True)
         _check_outputs(view.outputs.detach(), alone)
         known, rest = _agreeing(view, parts)
     return Structure(view.outputs.shape[1], counter.get_total_flops(), sum(saved) // 2, known, rest, function.size)
@@ -117,21 +117,20 @@ def _check_outputs(together: Tensor, alone: Tensor) -> None:
 
 def _agreeing(view: View, parts: Sequence[Part]) -> tuple[tuple[tuple[Part, PartSize], ...], tuple[str, ...]]:
     """Parts whose structured gradient along a random direction is that of reverse mode, and names of all others."""
-    random = torch.Generator().manual_seed(0)
-    directions = torch.randn(view.outputs.shape, generator=random, dtype=torch.float64).to(view.outputs)
     names, leaves = list(view.parameters), list(view.parameters.values())
-    found = (
-        torch.autograd.grad(view.outputs, leaves, directions, allow_unused=True) if view.outputs.requires_grad else ()
+    if not view.outputs.requires_grad:
+        raise InvalidInput("outputs must depend on the parameters asked for", f"no influence of {', '.join(names)}")
+    # Points get weights after the hooks have seen them, to tell whose rows are whose.
+    weights = view.outputs.new_tensor([[0.7], [-1.3]])
+    found = torch.autograd.grad(
+        view.outputs, leaves, weights * view.directions[0], allow_unused=True, materialize_grads=True
     )
-    true = {
-        name: torch.zeros_like(leaf) if gradient is None else gradient
-        for name, leaf, gradient in zip(names, leaves, found or [None] * len(leaves), strict=True)
-    }
+    true = dict(zip(names, found, strict=True))
     norms = [float(torch.linalg.vector_norm(gradient)) for gradient in true.values()]
     tolerance = torch.finfo(view.outputs.dtype).eps ** 0.6 * sum(norm**2 for norm in norms) ** 0.5
     known = []
     for part in parts:
-        size = _size_where_right(view, part, directions, true, tolerance)
+        size = _size_where_right(view, part, weights, true, tolerance)
         if size is not None:
             known.append((part, size))
     covered = {name for part, _ in known for name in part.names}
@@ -139,7 +138,7 @@ def _agreeing(view: View, parts: Sequence[Part]) -> tuple[tuple[tuple[Part, Part
 
 
 def _size_where_right(
-    view: View, part: Part, directions: Tensor, true: dict[str, Tensor], tolerance: float
+    view: View, part: Part, weights: Tensor, true: dict[str, Tensor], tolerance: float
 ) -> PartSize | None:
     """Sizes of a part, or None where its structured gradient is not that of reverse mode."""
     if len({type(reading) for reading in part.readings}) > 1:
@@ -147,7 +146,7 @@ def _size_where_right(
     try:
         seen = view.of(part)
         with torch.no_grad():
-            gradients = gradient_of(part, seen, directions)
+            gradients = gradient_of(part, seen, weights)
             gaps = [float(torch.linalg.vector_norm(g - true[name].flatten())) for name, g in gradients.items()]
     except (InvalidInput, RuntimeError):  # layers that see other rows than points, or shapes that do not fit
         return None

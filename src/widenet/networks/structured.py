@@ -87,7 +87,9 @@ def find_parts(module: nn.Module, names: Sequence[str]) -> tuple[Part, ...]:
     return tuple(Part(*key, tuple(readings)) for key, readings in parts.items())
 
 
-def see(function: ModuleFunction, parts: Sequence[Part], X: Tensor, *, graph: bool = False) -> "View":
+def see(
+    function: ModuleFunction, parts: Sequence[Part], X: Tensor, *, graph: bool = False, mixed: bool = False
+) -> "View":
     """Evaluate the module on points with hooks on the layers of all parts, then differentiate each of its outputs.
 
     Args:
@@ -95,6 +97,7 @@ def see(function: ModuleFunction, parts: Sequence[Part], X: Tensor, *, graph: bo
         parts: The parts.
         X: Points, (n, ...).
         graph: Whether results are to be differentiable.
+        mixed: Whether only one random combination of all outputs is differentiated, as a check needs.
 
     Cost:
         One forward pass, and one backward pass an output without the products that weights' gradients take.
@@ -110,7 +113,17 @@ def see(function: ModuleFunction, parts: Sequence[Part], X: Tensor, *, graph: bo
     finally:
         for handle in handles:
             handle.remove()
-    return View(outputs, parameters, uses, _cotangents(outputs, uses, graph), graph)
+    directions = _directions(outputs.detach(), mixed)
+    return View(outputs, directions, parameters, uses, _cotangents(outputs, directions, uses, graph), graph)
+
+
+def _directions(outputs: Tensor, mixed: bool) -> Tensor:
+    """What outputs (n, outputs) are multiplied by, (k, n, outputs): each output alone, or all at random with k = 1."""
+    random = torch.Generator().manual_seed(0)
+    shape = (1, outputs.shape[1])
+    rows = torch.randn(shape, generator=random, dtype=torch.float64) if mixed else torch.eye(shape[1])
+    # The same for all points: what belongs to which point is to be seen in what follows.
+    return rows.to(outputs)[:, None].expand(-1, len(outputs), -1)
 
 
 @dataclass(frozen=True)
@@ -127,16 +140,15 @@ class _Recorder:
         self.uses.setdefault(id(layer), []).append(use)
 
 
-def _cotangents(outputs: Tensor, uses: Mapping[int, Sequence[_Use]], graph: bool) -> dict[int, list[Tensor]]:
-    """Derivatives of all outputs by what each call of a layer returned, (N, outputs, *shape), by the layer."""
+def _cotangents(
+    outputs: Tensor, directions: Tensor, uses: Mapping[int, Sequence[_Use]], graph: bool
+) -> dict[int, list[Tensor]]:
+    """Derivatives of outputs in all directions by what each call of a layer returned, (N, k, *shape), by the layer."""
     calls = [use for layer in uses.values() for use in layer]
-    count = outputs.shape[1]
     columns: list[list[Tensor]] = [[] for _ in calls]
     # Written in place where nothing else is to be remembered: copies into fresh memory take as long as a layer.
-    whole = [] if graph else [_room(use, count, outputs) for use in calls]
-    for a in range(count if calls else 0):
-        direction = torch.zeros_like(outputs)
-        direction[:, a] = 1
+    whole = [] if graph else [_room(use, len(directions), outputs) for use in calls]
+    for k, direction in enumerate(directions if calls else ()):
         found = torch.autograd.grad(
             outputs, [use.edge for use in calls], direction, retain_graph=True, create_graph=graph, allow_unused=True
         )
@@ -145,7 +157,7 @@ def _cotangents(outputs: Tensor, uses: Mapping[int, Sequence[_Use]], graph: bool
             if graph:
                 columns[call].append(value)
             else:
-                whole[call][:, a] = value
+                whole[call][:, k] = value
     stacked = iter([torch.stack(column, 1) for column in columns] if graph else whole)
     return {layer: [next(stacked) for _ in calls] for layer, calls in uses.items()}
 
@@ -162,10 +174,12 @@ class View:
 
     Attributes:
         outputs: (n, outputs), with the graph of the parameters.
+        directions: Combinations of outputs that were differentiated, (k, n, outputs): each output, or one of all.
         parameters: The parameters of that graph.
     """
 
     outputs: Tensor
+    directions: Tensor
     parameters: dict[str, Tensor]
     _uses: dict[int, list[_Use]]
     _derivatives: dict[int, list[Tensor]]
@@ -209,7 +223,7 @@ class View:
             return Seen(torch.cat(inputs, 2 if matrix else 1), torch.cat(cotangents, 3 if matrix else 2))
 
     def _gathered(self, reading: LayerReading, x: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        n, outputs = self.outputs.shape
+        n, outputs = len(self.outputs), len(self.directions)
         x = x if self._graph else x.detach()
         each = len(x) // n
         if isinstance(reading, GainReading):
