@@ -53,6 +53,9 @@ def test_independent_states_belong_to_their_sequences():
     states = IndependentStates(0.5, 20_000, 2, plan)
     h = states(many)
     torch.testing.assert_close(states(many[9:10]), h[9:10])
+    single = states.float()
+    torch.testing.assert_close(single(many[9:10].float()), single(many.float())[9:10], rtol=0, atol=1e-6)
+    assert single(many.float()).dtype == torch.float32
     gram = h @ h.T / 20_000
     # Means of 20,000 products of variance at most 1/4^2 * 3/2: five standard errors are 0.011.
     torch.testing.assert_close(gram, 0.25 * torch.eye(50, dtype=torch.float64), rtol=0, atol=0.011)

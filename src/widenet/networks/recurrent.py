@@ -62,10 +62,12 @@ class IndependentStates(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The state of every sequence (n, steps, channels), as (n, units); constant under differentiation."""
-        steps = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)
+        # In double precision: the frequencies multiply the rounding of the sum as they do the sum.
+        steps = torch.arange(x.shape[1], dtype=torch.float64, device=x.device)
         weights = self.directions * torch.cos(1 + steps[:, None] * self.turns)
         projections = (x.detach() * weights).sum((1, 2))
-        return self.std * sqrt(2.0) * torch.cos(projections[:, None] * self.frequencies + self.phases)
+        angles = projections[:, None] * self.frequencies + self.phases
+        return (self.std * sqrt(2.0) * torch.cos(angles)).to(x.dtype)
 
     def extra_repr(self) -> str:
         """The standard deviation."""
