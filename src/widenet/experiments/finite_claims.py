@@ -90,6 +90,7 @@ def _finite(measured: Measured) -> list[Ordering]:
     found = [
         _paired("kernels beat finite FC networks", "NTK less networks, %", ntk.right, base.rights.mean(0)),
         _paired("kernels beat finite FC networks", "NTK less their ensemble, %", ntk.right, base.ensemble),
+        _paired("kernels beat finite FC networks", "NTK less centred ones, %", ntk.right, centred.rights.mean(0)),
         _paired("the NTK parameterisation is better", "less the standard one, %", *_means(base, standard)),
         _paired("layer-wise L2 helps standard networks", "less plain L2, %", *_means(layerwise, plain)),
         Ordering(
@@ -147,7 +148,7 @@ def _means(first: FiniteArm, second: FiniteArm) -> tuple[ndarray, ndarray]:
 
 
 def _further(claim: str, far: FiniteArm, far_part: int, near: FiniteArm, near_part: int) -> Ordering:
-    """Distances from the infinite network, of a member (0) or of the mean (1)."""
+    """Distances from the infinite network, of a member (0) or of the expectation (1)."""
     assert far.distance is not None
     assert near.distance is not None
     first, second = far.distance[far_part], near.distance[near_part]

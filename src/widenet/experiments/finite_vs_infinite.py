@@ -62,8 +62,8 @@ class Settings:
     members: int = 8
     flips: bool = False
     widths: tuple[int, ...] = (4, 16, 64, 256)
-    channels: tuple[int, ...] = (2, 4, 8, 16, 32)
-    sweep: Budget = field(default_factory=lambda: Budget(members=3, steps=200))
+    channels: tuple[int, ...] = (2, 8, 32)
+    sweep: Budget = field(default_factory=lambda: Budget(members=3, steps=300))
     seed: int = 0
 
     def __post_init__(self) -> None:

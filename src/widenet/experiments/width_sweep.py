@@ -14,12 +14,13 @@ from widenet.experiments.result_tables import Column, ResultTable
 from widenet.experiments.small_images import prepared
 from widenet.kernels.neural import NNGP, NTK
 from widenet.networks.descent import GradientDescent
+from widenet.networks.ensembles import Centred
 from widenet.networks.finite_network import network
 from widenet.networks.training import predict, train
 from widenet.theory.dynamics import GradientFlow
 
 _MOMENTUM = 0.9
-_RATE = 0.1  # over the largest stable rate of the infinite network
+_RATE = 0.2  # over the largest stable rate of the infinite network
 _MARKS = {"FC": ("blue", "o"), "CNN-VEC": ("vermilion", "s"), "CNN-GAP": ("green", "^")}
 
 
@@ -43,7 +44,7 @@ class WidthPoint:
 
 
 def width_points(family: Family, widths: Sequence[int], budget: Budget) -> list[WidthPoint]:
-    """Train networks of a family over the width, one by one, with momentum.
+    """Train centred networks of a family over the width, one by one, with momentum.
 
     Args:
         family: The family.
@@ -60,7 +61,8 @@ def width_points(family: Family, widths: Sequence[int], budget: Budget) -> list[
     for width in widths:
         rights, errors, losses = [], [], []
         for seed in range(budget.members):
-            module = network(family.architecture, fan_in, width=width, outputs=classes, seed=budget.seed + seed)
+            plain = network(family.architecture, fan_in, width=width, outputs=classes, seed=budget.seed + seed)
+            module = Centred(plain)
             history = train(module, X, targets, descent)
             scores = predict(module, test)
             rights.append(scores.argmax(1) == family.images.labels[2])
@@ -91,9 +93,9 @@ def width_table(points: Sequence[WidthPoint], budget: Budget) -> ResultTable:
         columns,
         rows,
         (
-            f"{budget.members} networks of each width in the NTK parameterisation, {budget.steps} steps on all rows "
-            f"with momentum {_MOMENTUM:g} and {_RATE:g} of the largest rate that is stable without it for the infinite "
-            "network; standard errors over the networks.",
+            f"{budget.members} centred networks of each width in the NTK parameterisation, {budget.steps} steps on all "
+            f"rows with momentum {_MOMENTUM:g} and {_RATE:g} of the largest rate that is stable without it for the "
+            "infinite network; standard errors over the networks.",
         ),
     )
 
