@@ -73,7 +73,7 @@ class Race:
 
         Args:
             module: Trained in place.
-            data: Points and classes.
+            data: Points and classes; those beyond a whole number of batches are left out.
             learning_rate: Step size.
             seed: Of the order of the points.
         """
@@ -85,7 +85,9 @@ class Race:
             reduction="mean",
             seed=seed,
         )
-        parameters, n = [p for p in module.parameters() if p.requires_grad], len(data.X)
+        # Whole batches only: the few rows of a rest are classified well enough by chance.
+        n = len(data.X) - len(data.X) % self.batch_size if len(data.X) > self.batch_size else len(data.X)
+        parameters = [p for p in module.parameters() if p.requires_grad]
         for step in range(self.most_steps):
             rows = descent.rows(step, n)
             X, labels = (data.X, data.labels) if rows is None else (data.X[rows], data.labels[rows])
