@@ -46,7 +46,7 @@ class EstimatorMethod(Method):
     @property
     def grid(self) -> str:
         """Its defaults, in words."""
-        return "defaults, standardize='series': last and stepwise readouts, the mean up to 10,000 training steps"
+        return "defaults, standardize='series': last step, both directions, stepwise; the mean up to 10,000 steps"
 
     def evaluate(self, data: SeriesSet) -> list[Score]:
         """Fit and predict."""
