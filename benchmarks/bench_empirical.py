@@ -7,7 +7,7 @@ measures its time and how far its resident memory rises. The kernels (n, n, 10, 
 points in float64; both ways must agree to 1e-10. The floor is the time that the floating point operations of the
 structured form would take at the rate of a product of large matrices. The goals, 3 times faster and 5 times less
 memory, are those of the full form, which is what the tutorial computes; for the trace of a convolutional network both
-ways spend most of their time on the same backward passes. Writes benchmarks/results/bench_empirical.json.
+ways spend most of their time on the same backward passes. Writes benchmarks/results/empirical.json.
 
 `--networks "CNN with pooling"` adds one whose convolutions hold almost all of its weights, where least is to be gained.
 """
@@ -168,7 +168,7 @@ def main() -> int:
             print(name, *(f"  {key:28} {value:10.4g}" for key, value in table.items()), sep="\n", flush=True)
             better = table["times faster"] >= 3 and table["times less memory"] >= 5
             missed += [] if better and table["difference"] <= 1e-10 else [name]
-    save("bench_empirical", results)
+    save("empirical", results)
     print(f"not 3 times faster with 5 times less memory: {'; '.join(missed)}" if missed else "goals reached by all")
     return 1 if any("full" in name for name in missed) else 0
 
