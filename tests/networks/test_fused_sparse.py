@@ -69,6 +69,11 @@ def test_lists_hold_what_is_above_the_border():
     np.testing.assert_allclose(sums, signs[chosen] @ np.maximum(values, 0), atol=1e-14)
 
 
+def test_active_samples_one_after_the_other():
+    candidates = np.array([[4, 1, 9], [7, 7, 7], [3, 9, 9]], np.int32)
+    assert loops.listed(candidates, np.array([2, 0, 1], np.int32)).tolist() == [4, 1, 3]
+
+
 def test_units_move_and_those_beyond_their_reach_are_marked():
     units, samples, signs = padded(3, 5), padded(6, 5), np.array([1.0, -1.0, 1.0])
     factors = RANDOM.standard_normal(6)

@@ -209,3 +209,15 @@ def make_lists(chosen, values, borders, signs, pairs, sums):
                 found = _keep(close, near, i, row[i], signs[r], found, sums)
                 near += 1
         counts[r], active_counts[r] = near, found
+
+
+@_loop
+def listed(candidates, active_counts):
+    """The active samples of all units, one after the other."""
+    found = np.empty(active_counts.sum(), np.int32)
+    place = 0
+    for r in range(candidates.shape[0]):
+        for c in range(active_counts[r]):
+            found[place] = candidates[r, c]
+            place += 1
+    return found

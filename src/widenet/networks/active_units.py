@@ -63,7 +63,7 @@ class ActiveUnits:
     def pattern(self) -> sparse.csr_array:
         """Which pairs are active, (m, n), 1 where a pair is active and else 0."""
         counts = np.concatenate([span.active_counts for span in self._spans])
-        columns = [s.candidates[np.arange(s.candidates.shape[1]) < s.active_counts[:, None]] for s in self._spans]
+        columns = [loops.listed(span.candidates, span.active_counts) for span in self._spans]
         starts = np.concatenate([[0], np.cumsum(counts)])
         shape = len(counts), len(self.sums)
         found = sparse.csr_array((np.ones(starts[-1], np.int8), np.concatenate(columns), starts), shape=shape)
