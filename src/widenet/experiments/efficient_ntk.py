@@ -158,7 +158,7 @@ def train_on(learned: LearningSet, settings: Settings) -> tuple[list[TrainingCos
     else:
         d = learned.X.shape[1]
         ranks = [rank for rank in (64, 256, 512, 1024) if rank <= settings.width // 4]
-        layers = layers_of(ranks[:2], ranks, [min(d, 64)], [min(d, 64)])
+        layers = layers_of(ranks[1:2], ranks, [min(d, 64)], [min(d, 64)])
         plan = TrainingPlan(
             settings.width, settings.real_target, momentum=settings.momentum, most_steps=150, seed=settings.seed
         )
