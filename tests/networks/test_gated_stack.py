@@ -45,6 +45,13 @@ def test_derivatives_are_those_of_autograd(gates):
     residuals, directions = random(6, 2), [random(5, 4), random(3, 5)]
     gradients = torch.cat([part.flatten() for part in stack.gradients(WEIGHTS, passed, residuals)])
     torch.testing.assert_close(gradients, J.T @ residuals.flatten())
+    for moved, weight, gradient in zip(
+        stack.descended(WEIGHTS, passed, residuals, 0.3),
+        WEIGHTS,
+        stack.gradients(WEIGHTS, passed, residuals),
+        strict=True,
+    ):
+        torch.testing.assert_close(moved, weight - 0.3 * gradient)
     changes = stack.change(WEIGHTS, passed, directions).flatten()
     torch.testing.assert_close(changes, J @ torch.cat([part.flatten() for part in directions]))
     torch.testing.assert_close(stack.tangent_kernel(WEIGHTS, passed), J @ J.T)

@@ -50,13 +50,16 @@ class GatedStack:
         self, weights: Sequence[Tensor], passed: Pass, residuals: Float[Tensor, "n outputs"]
     ) -> tuple[Tensor, ...]:
         """J^T residuals: gradients of sum (residuals * f) in every weight matrix."""
-        delta, found = residuals @ self.output, []
-        for number in reversed(range(len(weights))):
-            delta = delta * passed.gates[number]
-            found.append(delta.T @ passed.signals[number])
-            if number:
-                delta = delta @ weights[number]
-        return tuple(reversed(found))
+        deltas = self._backward(weights, passed, residuals @ self.output)
+        return tuple(delta.T @ signal for delta, signal in zip(deltas, passed.signals[:-1], strict=True))
+
+    def descended(
+        self, weights: Sequence[Tensor], passed: Pass, residuals: Float[Tensor, "n outputs"], step: float
+    ) -> list[Tensor]:
+        """New weights W - step gradient; no gradient is stored, which is as large as the weights themselves."""
+        deltas = self._backward(weights, passed, residuals @ self.output)
+        parts = zip(weights, deltas, passed.signals[:-1], strict=True)
+        return [torch.addmm(weight, delta.T, signal, alpha=-step) for weight, delta, signal in parts]
 
     def change(self, weights: Sequence[Tensor], passed: Pass, directions: Sequence[Tensor]) -> Tensor:
         """J directions, (n, outputs): how the prediction moves with the weights, gates held."""
@@ -85,8 +88,8 @@ class GatedStack:
             n outputs L m^2 + n n' outputs^2 L m for m units a layer.
         """
         outputs = len(self.output)
-        rows = self._deltas(weights, passed)
-        columns = rows if others is None else self._deltas(weights, others)
+        rows = self._output_deltas(weights, passed)
+        columns = rows if others is None else self._output_deltas(weights, others)
         total = 0
         for number in range(len(weights)):
             right = (passed if others is None else others).signals[number]
@@ -94,12 +97,18 @@ class GatedStack:
             total = total + rows[number] @ columns[number].T * products
         return torch.as_tensor(total)
 
-    def _deltas(self, weights: Sequence[Tensor], passed: Pass) -> list[Tensor]:
+    def _output_deltas(self, weights: Sequence[Tensor], passed: Pass) -> list[Tensor]:
         """Gradients of every output in the values of every layer, (n outputs, units)."""
         outputs = len(self.output)
-        delta, found = self.output.repeat(len(passed.prediction), 1), []
+        gates = tuple(gate.repeat_interleave(outputs, 0) for gate in passed.gates)
+        every = Pass(passed.signals, gates, passed.prediction)
+        return self._backward(weights, every, self.output.repeat(len(passed.prediction), 1))
+
+    def _backward(self, weights: Sequence[Tensor], passed: Pass, delta: Tensor) -> list[Tensor]:
+        """Gradients in the values of every layer, from those in what leaves the last one."""
+        found = []
         for number in reversed(range(len(weights))):
-            delta = delta * passed.gates[number].repeat_interleave(outputs, 0)
+            delta = delta * passed.gates[number]
             found.append(delta)
             if number:
                 delta = delta @ weights[number]

@@ -181,8 +181,7 @@ class SurrogateTraining:
                 monitor.look(len(losses) - 1, losses[-1], weights, passed, end=over)
             if over:
                 break
-            gradients = stack.gradients(weights, passed, passed.prediction - targets)
-            moved = [weight - step * gradient for weight, gradient in zip(weights, gradients, strict=True)]
+            moved = stack.descended(weights, passed, passed.prediction - targets, step)
             after = stack.forward(moved)
             loss = _loss(after, targets)
             if self.fall_back and not loss <= losses[-1]:
