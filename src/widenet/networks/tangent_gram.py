@@ -123,6 +123,8 @@ def gram_of_factors(source: FactorSource, request: Request) -> Tensor:
                 _fill(result[:, rows, :, here], left, right, request.form)
                 if Y is None:
                     result[:, here, :, rows] = result[:, rows, :, here].permute(0, 3, 4, 1, 2)
+                del right  # the next block is kept without this one beside it
+            del left
             step()
     return result
 
