@@ -60,12 +60,15 @@ def test_many_outputs_and_other_precisions_take_the_plain_way():
     torch.testing.assert_close(structured_readout(T, factor, A, 0.7, bias), expected, rtol=0, atol=1e-11)
 
 
-def test_jacobians_in_both_modes():
+@pytest.mark.parametrize("structured", [True, False])
+def test_jacobians_in_both_modes(structured):
     factor, T, A, bias, _ = _inputs(SIZES[0])
     S = factor.matrix()
 
     def fused(T: Tensor, A: Tensor, bias: Tensor) -> Tensor:
-        return structured_readout(T, factor, A, 0.7, bias)
+        if structured:
+            return structured_readout(T, factor, A, 0.7, bias)
+        return matrix_readout(T, S, A, 0.7, bias)
 
     def plain(T: Tensor, A: Tensor, bias: Tensor) -> Tensor:
         return (0.7 * T @ S.T + bias).clamp(min=0) @ A.T
@@ -76,3 +79,12 @@ def test_jacobians_in_both_modes():
             torch.testing.assert_close(found, value, rtol=0, atol=1e-11)
     shared = torch.vmap(fused, (0, None, None))(T[:, None], A, bias)[:, 0]
     torch.testing.assert_close(shared, plain(T, A, bias), rtol=0, atol=1e-11)
+
+
+def test_jacobians_by_a_matrix():
+    factor, T, A, _, _ = _inputs(SIZES[0])
+    S = factor.matrix()
+    expected = torch.func.jacrev(lambda S: (0.7 * T @ S.T).clamp(min=0) @ A.T)(S)
+    for transform in (torch.func.jacrev, torch.func.jacfwd):
+        found = transform(lambda S: matrix_readout(T, S, A, 0.7))(S)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from widenet.architectures import Dense, FactorizedDense
 from widenet.errors import InvalidInput
-from widenet.networks import ShallowNetwork
+from widenet.networks import EmpiricalNTK, ShallowNetwork
 
 X = torch.nn.functional.normalize(torch.from_numpy(np.random.default_rng(0).normal(size=(6, 9))))
 LAYERS = [Dense(fan_in_scaling="none"), Dense(1.3)] + [
@@ -38,6 +38,12 @@ def test_function_and_kernel(layer):
         torch.testing.assert_close(
             network.tangent_kernel(X, output), _by_autograd(network, X, output), atol=1e-12, rtol=0
         )
+
+
+@pytest.mark.parametrize("layer", [LAYERS[0], LAYERS[2], LAYERS[4], LAYERS[8]], ids=repr)
+def test_the_kernel_of_any_module_is_the_same(layer):
+    network = ShallowNetwork(9, 60, layer, seed=3, dtype=torch.float64)
+    torch.testing.assert_close(EmpiricalNTK(network)(X), network.tangent_kernel(X), rtol=0, atol=1e-11)
 
 
 def _by_hand() -> ShallowNetwork:

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from widenet.networks import _fused_hadamard
 from widenet.networks.hadamard import (
@@ -117,7 +116,7 @@ class _StructuredReadout(Function):
         return (change if of_A is None else change + torch.relu(units) @ of_A.mT), None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         F = torch.vmap(_plain, in_dims)(*inputs)
         return (F, F.new_empty(info.batch_size, 0)), (0, 0)
 
@@ -149,7 +148,7 @@ class _StructuredGradient(Function):
         pass
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, tuple[int, int, int]]:
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, tuple[int, int, int]]:
         def gradients(R: Tensor, T: Tensor, signs: Tensor, A: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
             units = _units(T, signs, A, inputs[4], bias)
             through = (R @ A) * (units > 0)
@@ -171,38 +170,94 @@ class _MatrixReadout(Function):
     """F and the gates, by matrix products of blocks of units that stay in the cache."""
 
     @staticmethod
-    def forward(ctx: Any, T: Tensor, W: Tensor, A: Tensor, scale: float, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(T: Tensor, W: Tensor, A: Tensor, scale: float, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         N, m = len(T), len(W)
         F, gates = T.new_zeros(N, len(A)), torch.empty(m, N, dtype=torch.bool, device=T.device)
         for block in _blocks(N, m):
             units = _block_units(T, W[block], scale, None if bias is None else bias[block])
             torch.gt(units, 0, out=gates[block])
             F.addmm_(units.clamp_(min=0).T, A[:, block].T)
-        ctx.mark_non_differentiable(gates)
-        ctx.save_for_backward(T, W, A, bias, gates)
-        ctx.scale = scale
         return F, gates
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        T, W, A, ctx.scale, bias = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(T, W, A, bias, output[1])
+        ctx.save_for_forward(T, W, A, bias)
+
+    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         T, W, A, bias, gates = ctx.saved_tensors
-        R, asked = gradients[0], ctx.needs_input_grad
-        of_T = torch.zeros_like(T) if asked[0] else None
-        of_W, of_A = (torch.empty_like(values) if wanted else None for values, wanted in ((W, asked[1]), (A, asked[2])))
-        of_bias = torch.empty_like(bias) if asked[4] else None
+        asked = tuple(ctx.needs_input_grad[i] for i in (0, 1, 2, 4))
+        found = _MatrixGradient.apply(gradients[0], T, W, A, ctx.scale, bias, gates, asked)
+        of_T, of_W, of_A, of_bias = (part if wanted else None for part, wanted in zip(found, asked, strict=True))  # pyright: ignore[reportArgumentType]
+        return of_T, of_W, of_A, None, of_bias
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None]:
+        T, W, A, bias = ctx.saved_tensors
+        of_T, of_W, of_A, _, of_bias = tangents
+        units = _matrix_units(T, W, ctx.scale, bias)
+        moved = torch.zeros_like(units)
+        for part in (None if of_T is None else of_T @ W.mT, None if of_W is None else T @ of_W.mT):
+            moved = moved if part is None else moved + ctx.scale * part
+        moved = moved if of_bias is None else moved + of_bias
+        change = (moved * (units > 0)) @ A.mT
+        return (change if of_A is None else change + torch.relu(units) @ of_A.mT), None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        def plain(T: Tensor, W: Tensor, A: Tensor, scale: float, bias: Tensor | None) -> Tensor:
+            return torch.relu(_matrix_units(T, W, scale, bias)) @ A.mT
+
+        F = torch.vmap(plain, in_dims)(*inputs)
+        return (F, F.new_empty(info.batch_size, 0)), (0, 0)
+
+
+class _MatrixGradient(Function):
+    """Gradients of sum(R F) by T, W, A and b; empty tensors for those that are not asked."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0913, PLR0917 (tensors are arguments of their own to autograd)
+        R: Tensor, T: Tensor, W: Tensor, A: Tensor, scale: float, bias: Tensor | None, gates: Tensor, asked: Any
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        none = T.new_empty(0)
+        of_T = torch.zeros_like(T) if asked[0] else none
+        of_W, of_A = (torch.empty_like(values) if wanted else none for values, wanted in ((W, asked[1]), (A, asked[2])))
+        of_bias = W.new_empty(len(W)) if asked[3] else none
         for block in _blocks(len(T), len(W)):
             through = (A[:, block].T @ R.T).mul_(gates[block])
-            if of_bias is not None:
+            if asked[3]:
                 torch.sum(through, 1, out=of_bias[block])
-            if of_A is not None:
-                units = _block_units(T, W[block], ctx.scale, None if bias is None else bias[block])
+            if asked[2]:
+                units = _block_units(T, W[block], scale, None if bias is None else bias[block])
                 of_A[:, block] = (units.clamp_(min=0) @ R).T
-            if of_T is not None:
-                of_T.addmm_(through.T, W[block], alpha=ctx.scale)
-            if of_W is not None:
-                torch.mm(through.mul_(ctx.scale), T, out=of_W[block])
-        return of_T, of_W, of_A, None, of_bias
+            if asked[0]:
+                of_T.addmm_(through.T, W[block], alpha=scale)
+            if asked[1]:
+                torch.mm(through.mul_(scale), T, out=of_W[block])
+        return of_T, of_W, of_A, of_bias
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, tuple[int, ...]]:
+        def gradients(R: Tensor, T: Tensor, W: Tensor, A: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
+            units = _matrix_units(T, W, inputs[4], bias)
+            through = (R @ A) * (units > 0)
+            return inputs[4] * through @ W, inputs[4] * through.mT @ T, R.mT @ torch.relu(units), through.sum(0)
+
+        places = 0, 1, 2, 3, 5
+        dims = tuple(in_dims[i] for i in places)
+        return torch.vmap(gradients, dims)(*(inputs[i] for i in places)), (0, 0, 0, 0)
+
+
+def _matrix_units(T: Tensor, W: Tensor, scale: float, bias: Tensor | None) -> Tensor:
+    units = scale * T @ W.mT
+    return units if bias is None else units + bias
 
 
 def _block_units(T: Tensor, W: Tensor, scale: float, bias: Tensor | None) -> Tensor:
