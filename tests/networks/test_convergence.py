@@ -6,6 +6,7 @@ import torch
 
 from widenet.architectures import Dense, ReLU
 from widenet.errors import InvalidInput
+from widenet.kernels import NTK
 from widenet.networks import network
 from widenet.networks.convergence import Convergence, kernel_convergence, tangent_kernels
 
@@ -31,6 +32,17 @@ def test_tangent_kernels_are_products_of_gradients():
         delta = open_ * v / 5**0.5
         expected = (delta @ delta.T) * (1.2**2 * X @ X.T / 4 + 0.3**2)
         torch.testing.assert_close(found, expected)
+
+
+def test_distances_are_means_over_the_seeds():
+    arch = Dense() >> ReLU() >> Dense()
+    found = kernel_convergence(arch, X, (8, 16), seeds=3)
+    nets = [network(arch, 4, width=16, seed=seed, dtype=torch.float64) for seed in (3, 4, 5)]
+    gaps, limit = tangent_kernels(nets, X) - NTK(arch)(X), float(NTK(arch)(X).norm())
+    each = np.array([float(gap.norm()) / limit for gap in gaps])
+    assert found.distances[1] == pytest.approx(each.mean(), rel=1e-12)
+    assert found.errors[1] == pytest.approx(each.std(ddof=1) / each.mean() / 3**0.5, rel=1e-12)
+    assert found.of_means[1] == pytest.approx(float(gaps.mean(0).norm()) / limit, rel=1e-12)
 
 
 def test_errors():
