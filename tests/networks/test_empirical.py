@@ -46,7 +46,7 @@ def test_a_hidden_layer_by_hand():
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.parametrize("method", METHODS)
 def test_all_forms_are_those_of_reverse_mode(name, method):
-    module, X, Y = module_and_points(name)
+    module, X, Y = module_and_points(name, (3, 2))
     cross, own = full_kernel(module, X, Y), full_kernel(module, X, X)
     kernel = EmpiricalNTK(module, method=method)
     close = {"rtol": 1e-11, "atol": 1e-12 * float(own.abs().max())}
@@ -63,7 +63,7 @@ def test_all_forms_are_those_of_reverse_mode(name, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_small_memory_makes_batches_and_the_same_numbers(method):
-    module, X, Y = module_and_points("dense", (13, 9))
+    module, X, Y = module_and_points("dense", (8, 5))
     free = EmpiricalNTK(module, method=method)
     for others in (None, Y):
         refused = EmpiricalNTK(module, method=method, memory_limit=100)

@@ -9,10 +9,10 @@ from widenet.networks.module_function import ModuleFunction
 from widenet.networks.structured import find_parts
 from widenet.networks.tangent_gram import FactorSource, Request, between, gram_of_factors, gram_of_products
 
-MODULE, X, Y = module_and_points("dense", (13, 7))
+MODULE, X, Y = module_and_points("dense", (9, 7))
 FUNCTION = ModuleFunction.of(MODULE, None, X)
 OWN, CROSS = full_kernel(MODULE, X, X), full_kernel(MODULE, X, Y)
-LAYOUTS = [(13, 7, 13), (13, 2, 5), (5, 3, 2)]
+LAYOUTS = [(9, 7, 9), (5, 3, 2)]
 
 
 def source(structured: bool) -> FactorSource:
