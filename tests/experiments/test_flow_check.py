@@ -13,6 +13,10 @@ def test_a_wide_ensemble_agrees_within_its_error():
     assert check.variance[0] == pytest.approx(1.0, rel=1e-12)
     assert (np.abs(check.outputs.mean(1) - check.mean) < 4 * check.mean_error).all()
     assert (np.abs(check.outputs.var(1, ddof=1) - check.variance) < 4 * check.variance_error).all()
+    excess, error = check.excess
+    assert (error[1:] < check.mean_error[1:] / 2).all()  # most of the variance is that of the starts
+    assert (np.abs(excess) < 4 * error + 1e-5).all()
+    np.testing.assert_allclose(check.own[0], check.outputs[0], rtol=0, atol=1e-5)
     # The error of a variance of Gaussian outputs is sqrt(2 / n) of it.
     assert check.variance_error[0] == pytest.approx(np.sqrt(2 / 60) * check.outputs[0].var(), rel=0.5)
 
@@ -31,4 +35,5 @@ def test_the_table_says_how_far_off_each_number_is():
     row = dict(zip((column.name for column in table.columns), table.rows[1], strict=True))
     assert row["off, s.e."] == pytest.approx((row["mean"] - row["infinite"]) / row["s.e."])
     assert row["its off, s.e."] == pytest.approx((row["variance"] - row["infinite's"]) / row["its s.e."])
+    assert row["less own start's"] == pytest.approx(np.mean(check.outputs[1] - check.own[1]))
     assert len(flow_figure([check, check]).axes) == 2

@@ -88,11 +88,11 @@ def _finite(measured: Measured) -> list[Ordering]:
     base, centred, fast, decayed, standard, _, plain, layerwise = (arms[key] for key in INTERVENTIONS)
     ntk = kernel["FC", "NTK", "plain"]
     found = [
-        _paired("kernels beat finite FC networks", "NTK less networks, %", ntk.right, base.rights.mean(0)),
+        _paired("kernels beat finite FC networks", "NTK less networks, %", ntk.right, base.rights),
         _paired("kernels beat finite FC networks", "NTK less their ensemble, %", ntk.right, base.ensemble),
-        _paired("kernels beat finite FC networks", "NTK less centred ones, %", ntk.right, centred.rights.mean(0)),
-        _paired("the NTK parameterisation is better", "less the standard one, %", *_means(base, standard)),
-        _paired("layer-wise L2 helps standard networks", "less plain L2, %", *_means(layerwise, plain)),
+        _paired("kernels beat finite FC networks", "NTK less centred ones, %", ntk.right, centred.rights),
+        _paired("the NTK parameterisation is better", "less the standard one, %", base.rights, standard.rights),
+        _paired("layer-wise L2 helps standard networks", "less plain L2, %", layerwise.rights, plain.rights),
         Ordering(
             "centring lowers the variance",
             f"logarithm of {base.variance[0]:.2e} over {centred.variance[0]:.2e}",
@@ -108,7 +108,7 @@ def _finite(measured: Measured) -> list[Ordering]:
         widest = [point for point in measured.widths if point.family == family][-1]
         rights = kernel[family, "NTK", "plain"].right
         where = f"{family} of {widest.width} channels less NTK, %"
-        found.append(_paired("finite CNNs beat their kernels", where, widest.rights.mean(0), rights))
+        found.append(_paired("finite CNNs beat their kernels", where, widest.rights, rights))
     return found
 
 
@@ -138,13 +138,19 @@ def _rise(narrow: WidthPoint, wide: WidthPoint) -> tuple[float, float, str]:
 
 
 def _paired(claim: str, where: str, better: ndarray, worse: ndarray) -> Ordering:
-    """Accuracies on the same images, and the standard error of their difference over these."""
-    gaps = better.astype(float) - worse.astype(float)
-    return Ordering(claim, where, 100 * float(gaps.mean()), 100 * float(gaps.std(ddof=1) / sqrt(len(gaps))))
+    """Accuracies on the same images, and the standard error of their difference over the images and the networks.
 
-
-def _means(first: FiniteArm, second: FiniteArm) -> tuple[ndarray, ndarray]:
-    return first.rights.mean(0), second.rights.mean(0)
+    Args:
+        claim: In words.
+        where: What is compared.
+        better: Whether images are classified right, (m,), or (members, m) by several networks.
+        worse: The same.
+    """
+    sides = [np.atleast_2d(side).astype(float) for side in (better, worse)]
+    gaps = sides[0].mean(0) - sides[1].mean(0)
+    squares = [gaps.var(ddof=1) / len(gaps)]
+    squares += [side.mean(1).var(ddof=1) / len(side) for side in sides if len(side) > 1]
+    return Ordering(claim, where, 100 * float(gaps.mean()), 100 * sqrt(float(sum(squares))))
 
 
 def _further(claim: str, far: FiniteArm, far_part: int, near: FiniteArm, near_part: int) -> Ordering:
@@ -165,7 +171,7 @@ def ordering_table(found: Sequence[Ordering]) -> ResultTable:
         columns,
         rows,
         (
-            "Positive differences are in favour of the claim. Standard errors are over the test images, or over the "
-            "networks of a width; without one, the sign decides. The claims are about CIFAR-10 and large networks.",
+            "Positive differences are in favour of the claim. Standard errors are over the test images and the "
+            "networks; without one, the sign decides. The claims are about CIFAR-10 and large networks.",
         ),
     )

@@ -95,7 +95,8 @@ def width_table(points: Sequence[WidthPoint], budget: Budget) -> ResultTable:
         (
             f"{budget.members} centred networks of each width in the NTK parameterisation, {budget.steps} steps on all "
             f"rows with momentum {_MOMENTUM:g} and {_RATE:g} of the largest rate that is stable without it for the "
-            "infinite network; standard errors over the networks.",
+            "infinite network; standard errors over the networks. Where the training loss is not small, training has "
+            "not come to its end.",
         ),
     )
 
