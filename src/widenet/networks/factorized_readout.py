@@ -268,5 +268,7 @@ def _block_units(T: Tensor, W: Tensor, scale: float, bias: Tensor | None) -> Ten
 
 
 def _blocks(samples: int, units: int) -> list[slice]:
-    size = max(64, _BLOCK // samples)
+    # With threads each product of a block ends in a barrier, which is slow where others use the cores: fewer of them.
+    numbers = _BLOCK if torch.get_num_threads() == 1 else 4 * _BLOCK
+    size = max(64, numbers // samples)
     return [slice(start, min(start + size, units)) for start in range(0, units, size)]
