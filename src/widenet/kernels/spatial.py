@@ -324,8 +324,9 @@ class Images(Reading):
 
     def working_bytes(self, X: Tensor) -> tuple[int, int]:
         """Of the fused pass, the tables of its images and the workspaces of the threads."""
+        images = self._images(X.detach())
         program = self._program(X.detach(), X.detach())
-        return super().working_bytes(X) if program is None else program.working_bytes(self._images(X.detach()).shape[-1])
+        return super().working_bytes(X) if program is None else program.working_bytes(images.shape[-1])
 
     def cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         """Kernel of all pairs of points: by the fused pass as in `gram`, or else layer by layer."""
