@@ -31,6 +31,7 @@ def test_random_points_lie_on_the_sphere():
 
 def test_digits_are_split_without_overlap():
     learned = real_set(None, 1297, seed=0)
+    assert learned.test is not None
     test, targets = learned.test
     assert (learned.X.shape, test.shape) == ((1297, 64), (500, 64))
     rows = np.round(torch.cat([learned.X, test]).double().numpy(), 5)
