@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
 from types import ModuleType
 
 # Before the first import of NumPy or torch: workers of the suite share the cores, and one thread each is repeatable.
@@ -34,3 +35,6 @@ sys.meta_path.insert(0, _NumbaModules())
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# Triton comes with torch's CUDA builds alone; without it there is nothing to import.
+collect_ignore = [] if find_spec("triton") else ["src/widenet/kernels/_fused_triton.py"]

@@ -119,7 +119,7 @@ def test_two_classes_and_no_augmentation_are_the_estimator_itself():
         {"augment": RandomFlip((3, 3, 1))},
         {"estimator": Ridge()},
     ],
-    ids=repr,
+    ids=["members 0", "members 1.5", "copies -1", "number", "list", "function", "flip of other rows", "no kernel"],
 )
 def test_parameters_out_of_range_are_refused(options):
     with pytest.raises(InvalidInput):
