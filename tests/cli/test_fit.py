@@ -134,7 +134,7 @@ def test_series_of_a_quantity_are_regression(capsys, tmp_path, monkeypatch):
         lines.append(",".join(f"{v:.4f}" for v in values) + f":{values[-1]:.4f}")
     (tmp_path / "last.ts").write_text("\n".join(lines))
     assert run(["fit", "last.ts", "--model", "m"]) == SUCCESS
-    assert capsys.readouterr().out.startswith("regression of 20 series of 6 steps, 1 channels")
+    assert capsys.readouterr().out.startswith("regression of 20 series of 6 steps, 1 channel\n")
     assert run(["predict", "m", "last.ts"]) == SUCCESS
     out, err = capsys.readouterr()
     assert err.startswith("R2 ")

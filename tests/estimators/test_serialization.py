@@ -39,6 +39,7 @@ VALUES = [
     layers.LeakyReLU(0.2) >> layers.Abs() >> layers.AbsLinear(0.3, 0.4),
     layers.GELU() >> layers.Erf() >> layers.Sine() >> layers.Cosine() >> layers.RBF() >> layers.GaussianBump(),
     layers.Polynomial((1.0, 0.5)) >> layers.ThresholdReLU(0.5),
+    layers.FactorizedDense(64, train="both", frozen="hadamard"),
     layers.Conv((3, 5), 2, "valid") >> layers.AvgPool() >> layers.SumPool(3, 1) >> layers.Flatten(),
     layers.GlobalAveragePool() + layers.GlobalSumPool(),
     NTK(layers.convolutional(2), input_shape=(8, 8, 1)),

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from widenet.architectures import Dense, ReLU, ThresholdReLU, sparse_network
 from widenet.kernels import NNGP, NTK, orthant_probability, rectified_product
+from widenet.kernels.duals import dual
+from widenet.kernels.moments import Moments
 from widenet.kernels.threshold import rectified_square
 from widenet.theory import zonal_spectrum
 
@@ -262,3 +264,22 @@ def test_eigenvalues_decay_by_the_dimension(d: int, slope: float):
         chosen = degrees[degrees % 2 == parity]
         fit = np.polyfit(np.log(chosen), np.log(spectrum.eigenvalues[chosen]), 1)[0]
         np.testing.assert_allclose(fit, slope, atol=2e-3)
+
+
+@pytest.mark.parametrize("theta", [0.02, 0.13, 0.19])
+@pytest.mark.parametrize("apart", [1e-6, 1e-4, 1e-3, 0.01, 0.1])
+def test_nearly_parallel_points_of_unequal_sizes(theta: float, apart: float):
+    """E phi(u) phi(v) by the part of v over the threshold given u, which turns within sin(theta) of one u."""
+    b, size = 0.7, 1 + apart
+    sine = np.sin(theta)
+
+    def integrand(u: float) -> float:
+        level = (b / size - np.cos(theta) * u) / sine
+        above = size * sine * (np.exp(-level * level / 2) / sqrt(2 * pi) - level * ndtr(-level))
+        return (u - b) * above * np.exp(-u * u / 2) / sqrt(2 * pi)
+
+    ends = [b, *(b + sine * np.arange(1, 9)), b + 12]
+    expected = sum(quad(integrand, *pair, epsabs=1e-16, epsrel=1e-13)[0] for pair in pairwise(ends))
+    numbers = 1.0, size**2, 4 * size * np.sin(theta / 2) ** 2, 4 * size * np.cos(theta / 2) ** 2
+    found = dual(ThresholdReLU(b), Moments(*map(_tensor, numbers)))
+    assert float(found.together - found.apart) / 4 == pytest.approx(expected, rel=1e-12)

@@ -251,8 +251,8 @@ def _over_threshold(b: float, x: float, y: float, c: float) -> tuple[float, floa
         return above * np.exp(-u * u / (2 * x)) / sqrt(2 * pi * x)
 
     ends = b, b + 10 * sqrt(x)
-    value, derivative = (quad(integrand, *ends, args=(which,), epsabs=1e-14, limit=200)[0] for which in (0, 1))
-    return value, derivative
+    parts = [quad(integrand, *ends, args=(which,), epsabs=1e-15, epsrel=1e-13, limit=200)[0] for which in (0, 1)]
+    return parts[0], parts[1]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=_name)

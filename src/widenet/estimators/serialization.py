@@ -23,6 +23,7 @@ _CLASSES = (
     layers.Dense,
     layers.Elementwise,
     layers.Erf,
+    layers.FactorizedDense,
     layers.Flatten,
     layers.GELU,
     layers.GaussianBump,

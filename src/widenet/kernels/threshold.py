@@ -205,16 +205,20 @@ def _near_distance(x: Tensor, y: Tensor, h: Tensor, k: Tensor, theta: Tensor) ->
     most, least = torch.maximum(h, k), torch.minimum(h, k)
     rise = (x - y) / (root(x) + root(y))
     parallel = rise.square() * (most * _density(most) + _upper_tail(most))
-    span = (most - least).clamp(max=10.0)
+    span, skew, mean = (most - least).clamp(max=10.0), (most - least) / 2, (most + least) / 2
     total, turned = torch.zeros_like(h), torch.zeros_like(h)
     for node, weight in _gauss(1.0):
         z = node * span
         total = total + weight * z.square() * _density(least + z)
-        t = node * theta
-        half = torch.tan(t / 2)
-        w = ((most + least) / 2 * half - (most - least) / 2 / half.clamp(min=1e-150)).clamp(min=-40.0)
+    # P vanishes within angles of about the difference of the thresholds, however small: t = theta s^8 resolves that.
+    begin = (2 * torch.atan(skew / 8.8) / theta.clamp(min=1e-150)).clamp(max=1.0) ** (1 / 8)
+    for node, weight in _gauss(1.0, 48):
+        s = begin + (1 - begin) * node
+        t = theta * s**8
+        half = torch.tan(t / 2).clamp(min=1e-150)
+        w = (mean * half - skew / half).clamp(min=-40.0)
         drop = 2 * torch.sin((theta - t) / 2) * torch.sin((theta + t) / 2)  # cos t - cos theta
-        turned = turned + weight * torch.exp(-w.square() / 2) * drop
+        turned = turned + weight * 8 * (1 - begin) * s**7 * torch.exp(-w.square() / 2) * drop
     parallel = parallel + torch.maximum(x, y) * span * total
     less = 2 * torch.sin(theta / 2).square()
     turn = less * _upper_tail(most) - torch.exp(-most * most / 2) / (2 * pi) * theta * turned
