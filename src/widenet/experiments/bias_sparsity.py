@@ -1,12 +1,12 @@
 """Networks whose units start below a threshold (arXiv 2301.00327): sparse training, conditioning, spectra, accuracy."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from widenet.errors import InvalidInput
 from widenet.experiments.figures import save_figure
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
-from widenet.experiments.result_tables import write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, run_parts, write_report
 from widenet.experiments.threshold_accuracy import accuracy_table, digits, leave_one_out_accuracies, wine
 from widenet.experiments.threshold_spectra import (
     bound_table,
@@ -114,17 +114,14 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
     """
     settings = Settings() if settings is None else settings
     prepare_folder(output)
-    parts = (_training, _bounds, _spectra, _accuracy)
-    names = ("training", "eigenvalue bounds", "spectra", "leave-one-out accuracy")
-    done = []
-    for number, (name, part) in enumerate(zip(names, parts, strict=True)):
-        if progress is not None:
-            progress(name, number, len(parts))
-        done.append(part(output, settings))
-    text = "# Thresholds and sparse activation\n\n" + "\n\n".join([CLAIMS, *(part.message for part in done)])
-    write_text(output / "bias_sparsity.md", f"{text}\n")
-    tables = tuple(table for part in done for table in part.tables)
-    return Outcome(tables, (output / "bias_sparsity.md", *(file for part in done for file in part.files)), CLAIMS)
+    parts = {
+        "training": partial(_training, output, settings),
+        "eigenvalue bounds": partial(_bounds, output, settings),
+        "spectra": partial(_spectra, output, settings),
+        "leave-one-out accuracy": partial(_accuracy, output, settings),
+    }
+    done = run_parts(parts, progress)
+    return write_report(output / "bias_sparsity.md", "Thresholds and sparse activation", CLAIMS, done)
 
 
 def _training(output: Path, settings: Settings) -> Outcome:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -25,8 +26,8 @@ from widenet.experiments.efficient_training import (
     training_table,
 )
 from widenet.experiments.figures import save_figure
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
-from widenet.experiments.result_tables import ResultTable, write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, run_parts, write_report
+from widenet.experiments.result_tables import ResultTable
 from widenet.networks.factorized_training import TrainingCost, TrainingPlan, compare_training
 from widenet.networks.shallow import ShallowNetwork
 
@@ -130,17 +131,13 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
     sets = [random_set(settings.points, settings.points, settings.seed)]
     rows = settings.rows or (1297 if settings.data is None else 2000)
     sets.append(real_set(settings.data, rows, settings.seed))
-    parts = (_training, _steps, _kernels)
-    names = ("training", "time of a step", "kernels")
-    done = []
-    for number, (name, part) in enumerate(zip(names, parts, strict=True)):
-        if progress is not None:
-            progress(name, number, len(parts))
-        done.append(part(output, settings, sets))
-    text = "# Factorised wide networks\n\n" + "\n\n".join([CLAIMS, *(part.message for part in done)])
-    write_text(output / "efficient_ntk.md", f"{text}\n")
-    tables = tuple(table for part in done for table in part.tables)
-    return Outcome(tables, (output / "efficient_ntk.md", *(file for part in done for file in part.files)), CLAIMS)
+    parts = {
+        "training": partial(_training, output, settings, sets),
+        "time of a step": partial(_steps, output, settings, sets),
+        "kernels": partial(_kernels, output, settings, sets),
+    }
+    done = run_parts(parts, progress)
+    return write_report(output / "efficient_ntk.md", "Factorised wide networks", CLAIMS, done)
 
 
 def train_on(learned: LearningSet, settings: Settings) -> tuple[list[TrainingCost], float]:

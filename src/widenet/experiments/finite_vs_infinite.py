@@ -21,8 +21,8 @@ from widenet.experiments.kernel_arms import (
     stopping_figure,
     stopping_table,
 )
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
-from widenet.experiments.result_tables import ResultTable, write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, write_report
+from widenet.experiments.result_tables import ResultTable
 from widenet.experiments.small_images import SmallImages, digits_in_parts, folder_in_parts
 from widenet.experiments.width_sweep import width_figure, width_points, width_table
 
@@ -166,10 +166,8 @@ def run(
         *save_figure(width_figure(widths, kernels), output, "widths"),
         *save_figure(stopping_figure(measured.stopping), output, "stopping"),
     )
-    text = "# Finite and infinite networks\n\n" + "\n\n".join([CLAIMS, *(part.message for part in parts)])
-    write_text(output / "finite_vs_infinite.md", f"{text}\n")
-    files = (output / "finite_vs_infinite.md", *(file for part in parts for file in part.files), *figures)
-    return Outcome(tuple(table for part in parts for table in part.tables), files, CLAIMS)
+    report = write_report(output / "finite_vs_infinite.md", "Finite and infinite networks", CLAIMS, parts)
+    return replace(report, files=(*report.files, *figures))
 
 
 def _families(data: Path | None, settings: Settings) -> tuple[Family, Family, Family]:

@@ -1,7 +1,7 @@
 """Orthogonal weights (arXiv 2004.05867, 2310.07765): finite-width tensors, drift of the NTK, speed of training."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from widenet.experiments.lazy_training import (
     equal_steps,
     equal_steps_table,
 )
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
-from widenet.experiments.result_tables import Column, ResultTable, write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, run_parts, write_report
+from widenet.experiments.result_tables import Column, ResultTable
 from widenet.experiments.tensor_ensembles import TensorEnsemble
 from widenet.experiments.tensor_tables import (
     ENSEMBLES,
@@ -161,22 +161,15 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
     settings = Settings() if settings is None else settings
     prepare_folder(output)
     digits = standardized_digits()
-    parts: tuple[tuple[str, Callable[[Path, Settings, Classes], Outcome]], ...] = (
-        ("tensors", _tensors),
-        ("Monte Carlo kernels", _kernels),
-        ("drift of kernels", _drift),
-        ("lazy training", _lazy),
-        ("steps to an accuracy", _race),
-    )
-    done = []
-    for number, (name, part) in enumerate(parts):
-        if progress is not None:
-            progress(name, number, len(parts))
-        done.append(part(output, settings, digits))
-    text = "# Orthogonal weights\n\n" + "\n\n".join([CLAIMS, *(part.message for part in done)])
-    write_text(output / "orthogonal.md", f"{text}\n")
-    tables = tuple(table for part in done for table in part.tables)
-    return Outcome(tables, (output / "orthogonal.md", *(file for part in done for file in part.files)), CLAIMS)
+    parts = {
+        "tensors": partial(_tensors, output, settings, digits),
+        "Monte Carlo kernels": partial(_kernels, output, settings, digits),
+        "drift of kernels": partial(_drift, output, settings, digits),
+        "lazy training": partial(_lazy, output, settings, digits),
+        "steps to an accuracy": partial(_race, output, settings, digits),
+    }
+    done = run_parts(parts, progress)
+    return write_report(output / "orthogonal.md", "Orthogonal weights", CLAIMS, done)
 
 
 def _tensors(output: Path, settings: Settings, digits: Classes) -> Outcome:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -29,8 +30,8 @@ from widenet.experiments.gradient_features import (
     regression_figure,
     regression_table,
 )
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
-from widenet.experiments.result_tables import Column, ResultTable, write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, run_parts, write_report
+from widenet.experiments.result_tables import Column, ResultTable
 from widenet.kernels.neural import NTK
 
 CLAIMS = (
@@ -127,17 +128,14 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
     """
     settings = Settings() if settings is None else settings
     prepare_folder(output)
-    parts = (_exact, _fluctuations, _over_depth, _regression)
-    names = ("exact kernels", "ensembles", "ensembles over depth", "regression on gradients")
-    done = []
-    for number, (name, part) in enumerate(zip(names, parts, strict=True)):
-        if progress is not None:
-            progress(name, number, len(parts))
-        done.append(part(output, settings))
-    text = "# Residual and densely connected networks\n\n" + "\n\n".join([CLAIMS, *(part.message for part in done)])
-    write_text(output / "residual.md", f"{text}\n")
-    tables = tuple(table for part in done for table in part.tables)
-    return Outcome(tables, (output / "residual.md", *(file for part in done for file in part.files)), CLAIMS)
+    parts = {
+        "exact kernels": partial(_exact, output, settings),
+        "ensembles": partial(_fluctuations, output, settings),
+        "ensembles over depth": partial(_over_depth, output, settings),
+        "regression on gradients": partial(_regression, output, settings),
+    }
+    done = run_parts(parts, progress)
+    return write_report(output / "residual.md", "Residual and densely connected networks", CLAIMS, done)
 
 
 def exact_table(depths: Sequence[int]) -> ResultTable:

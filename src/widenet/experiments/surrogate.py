@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from matplotlib.figure import Figure
 
 from widenet.errors import InvalidInput
 from widenet.experiments.figures import COLOURS, figure_style, new_figure, save_figure
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
-from widenet.experiments.result_tables import Column, ResultTable, write_text
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, run_parts, write_report
+from widenet.experiments.result_tables import Column, ResultTable
 from widenet.experiments.surrogate_runs import (
     Case,
     SideBySide,
@@ -106,17 +107,15 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
     """
     settings = Settings() if settings is None else settings
     prepare_folder(output)
-    parts = (_widths, _sizes, _new_inputs, _scales, _limits)
-    names = ("depth and width", "points and depth", "new inputs", "scales of the output", "kernels")
-    done = []
-    for number, (name, part) in enumerate(zip(names, parts, strict=True)):
-        if progress is not None:
-            progress(name, number, len(parts))
-        done.append(part(output, settings))
-    text = "# Surrogate networks\n\n" + "\n\n".join([CLAIMS, *(part.message for part in done)])
-    write_text(output / "surrogate.md", f"{text}\n")
-    tables = tuple(table for part in done for table in part.tables)
-    return Outcome(tables, (output / "surrogate.md", *(file for part in done for file in part.files)), CLAIMS)
+    parts = {
+        "depth and width": partial(_widths, output, settings),
+        "points and depth": partial(_sizes, output, settings),
+        "new inputs": partial(_new_inputs, output, settings),
+        "scales of the output": partial(_scales, output, settings),
+        "kernels": partial(_limits, output, settings),
+    }
+    done = run_parts(parts, progress)
+    return write_report(output / "surrogate.md", "Surrogate networks", CLAIMS, done)
 
 
 def _all_starts(case: Case, settings: Settings) -> list[SideBySide]:

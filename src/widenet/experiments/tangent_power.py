@@ -1,16 +1,16 @@
 """Differentiable learning against tangent kernels (arXiv 2103.01210): parities, bounds, certificates, recovery."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from widenet.errors import InvalidInput
 from widenet.experiments.figures import save_figure
-from widenet.experiments.outcome import Outcome, Progress, prepare_folder
+from widenet.experiments.outcome import Outcome, Progress, prepare_folder, run_parts, write_report
 from widenet.experiments.parity_limits import certificate_table, dimension_table, edge_table, norm_table
 from widenet.experiments.parity_recovery import leak_table, recoveries, recovery_figure, recovery_table
 from widenet.experiments.parity_sweeps import Case, Points, learning_table, measure, sweep_figure, sweeps
 from widenet.experiments.parity_training import ParityTraining
-from widenet.experiments.result_tables import write_text
 from widenet.theory.parity import BiasedParity, LeakyParity
 
 CLAIMS = (
@@ -146,18 +146,15 @@ def run(output: Path, settings: Settings | None = None, progress: Progress | Non
     """
     settings = Settings() if settings is None else settings
     prepare_folder(output)
-    parts = (_learning, _sweeps, _limits, _recovery, _leak)
-    names = ("gradient descent and kernels", "sweeps", "bounds and certificates", "recovery", "leaky parity")
-    done = []
-    for number, (name, part) in enumerate(zip(names, parts, strict=True)):
-        if progress is not None:
-            progress(name, number, len(parts))
-        done.append(part(output, settings))
-    title = "# Differentiable learning and tangent kernels"
-    text = "\n\n".join([title, CLAIMS, *(part.message for part in done)])
-    write_text(output / "tangent_power.md", f"{text}\n")
-    tables = tuple(table for part in done for table in part.tables)
-    return Outcome(tables, (output / "tangent_power.md", *(file for part in done for file in part.files)), CLAIMS)
+    parts = {
+        "gradient descent and kernels": partial(_learning, output, settings),
+        "sweeps": partial(_sweeps, output, settings),
+        "bounds and certificates": partial(_limits, output, settings),
+        "recovery": partial(_recovery, output, settings),
+        "leaky parity": partial(_leak, output, settings),
+    }
+    done = run_parts(parts, progress)
+    return write_report(output / "tangent_power.md", "Differentiable learning and tangent kernels", CLAIMS, done)
 
 
 def _learning(output: Path, settings: Settings) -> Outcome:
