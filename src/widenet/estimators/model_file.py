@@ -1,8 +1,6 @@
 """The file of a fitted model: safetensors with the rest as JSON in its metadata; written aside, then renamed."""
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from widenet._files import replaced
 from widenet.errors import InvalidFile
 
 _FORMAT = "widenet model 1"
@@ -24,14 +23,11 @@ def write_model(path: str | Path, tensors: Tensors, info: dict[str, Any]) -> Non
         InvalidFile: Where the folder is missing or cannot be written.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     metadata = {"format": _FORMAT, "model": json.dumps(info, allow_nan=False)}
     try:
-        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, aside, metadata)
-        os.replace(aside, path)
+        with replaced(path) as aside:
+            save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, aside, metadata)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            aside.unlink()
         raise InvalidFile(
             f"a model must be written to {path}", str(error), "Choose a folder that can be written"
         ) from error

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from widenet._files import replaced
 from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput
 from widenet.networks.descent import GradientDescent
 
@@ -57,18 +57,15 @@ class Checkpoint:
             cure = "Let it return a number or a dict of numbers"
             raise InvalidInput("what a recorder returns must be JSON to be saved", str(error), cure) from error
         metadata = {"format": _FORMAT, "identity": identity, "facts": text}
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        # Copies: the format refuses tensors that share memory, as tied parameters do.
+        copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         try:
-            # Copies: the format refuses tensors that share memory, as tied parameters do.
-            save_file({name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, aside, metadata)
-            with aside.open("rb") as written:
-                os.fsync(written.fileno())
-            os.replace(aside, path)
+            with replaced(path) as aside:
+                save_file(copies, aside, metadata)
+                with aside.open("rb") as written:
+                    os.fsync(written.fileno())
         except (OSError, SafetensorError) as error:
             raise InvalidFile(f"a checkpoint must be written to {path}", str(error), "Choose another folder") from error
-        finally:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
 
     def read(self, identity: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Arrays and facts of the file, or None where there is none.

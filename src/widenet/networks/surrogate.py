@@ -1,8 +1,6 @@
 """Surrogate networks: a frozen ReLU network opens the gates, trained weights carry the signal through them."""
 
 import json
-import os
-from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Literal, Self
@@ -13,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from widenet._arrays import Array
+from widenet._files import replaced
 from widenet.errors import InvalidArchitecture, InvalidFile, InvalidInput
 from widenet.networks.descent import read_inputs
 from widenet.networks.gated_stack import GatedStack
@@ -205,16 +204,12 @@ class SurrogateNetwork(nn.Module):
             InvalidFile: Where the folder cannot be written to.
         """
         path = Path(path)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         try:
-            save_file(tensors, aside, {"format": _FORMAT, "train_input": json.dumps(self.train_input)})
-            os.replace(aside, path)
+            with replaced(path) as aside:
+                save_file(tensors, aside, {"format": _FORMAT, "train_input": json.dumps(self.train_input)})
         except (OSError, SafetensorError) as error:
             raise InvalidFile(f"a network must be written to {path}", str(error), "Choose another folder") from error
-        finally:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
