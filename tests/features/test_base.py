@@ -33,7 +33,7 @@ def test_a_call_is_fit_and_transform():
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "4"])
 def test_a_size_that_is_no_count_is_refused(size):
-    with pytest.raises(InvalidInput, match="Map.size must be a whole number of at least 1"):
+    with pytest.raises(InvalidInput, match=r"Map\.size must be a whole number of at least 1"):
         require_size("Map", size)
 
 

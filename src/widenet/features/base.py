@@ -62,13 +62,13 @@ class FeatureMap(ABC):
         return self.fit(X).transform(X)
 
 
-def require_size(owner: str, size: int, least: int = 1) -> None:
+def require_size(owner: str, size: object, least: int = 1) -> None:
     """InvalidInput unless `size` is a whole number of at least `least`."""
     if isinstance(size, bool) or not isinstance(size, Integral) or size < least:
         raise InvalidInput(f"{owner}.size must be a whole number of at least {least}", repr(size))
 
 
-def require_seed(owner: str, seed: int) -> None:
+def require_seed(owner: str, seed: object) -> None:
     """InvalidInput unless `seed` is a whole number of at least 0."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise InvalidInput(f"{owner}.seed must be a whole number of at least 0", repr(seed))
