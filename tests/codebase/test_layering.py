@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "widenet"
 RANK = {"errors": 0, "_arrays": 1, "_files": 1, "architectures": 2, "kernels": 3, "linalg": 4}
 RANK |= dict.fromkeys(("features", "networks", "theory", "solvers", "compression"), 5)
 RANK |= {"estimators": 6, "experiments": 7, "cli": 8}
-ALLOWED_EDGES = {("features", "networks"), ("theory", "solvers")}
+ALLOWED_EDGES = {("features", "networks"), ("features", "theory"), ("theory", "solvers")}
 
 
 @dataclass(frozen=True)
