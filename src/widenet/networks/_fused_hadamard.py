@@ -170,29 +170,29 @@ def readout(T, layer, F, gates, bounds):
 
 
 @_loop
-def _unit_gradient(r, A, unit, bits):
-    """Gradient by what one unit reads: the weighted sum of those by the outputs, where it is active."""
-    lanes, m = width(r), A.shape[1]
-    weights, value = memory(A.reshape(-1)), constant(r, 0.0)
-    for output in range(A.shape[0]):
-        value = value + load(r, output * lanes) * read(weights, output * m + unit)
-    return gated(value, np.int64(bits))
+def _unit_gradient(r, weights, shape, unit, bits):
+    """Gradient by what one unit reads: the weighted sum of those by the outputs, where it is active.
+
+    The readout comes as its memory and its shape (outputs, m): an array would be counted at every unit.
+    """
+    lanes, value = width(r), constant(r, 0.0)
+    for output in range(shape[0]):
+        value = value + load(r, output * lanes) * read(weights, output * shape[1] + unit)
+    return gated(value, bits)
 
 
 @_loop
-def _store_unit_gradients(r, A, unit, gates, place):
+def _store_unit_gradients(r, weights, shape, unit, bits, place):
     """The same of four units one after the other, written to a place of a memory; each r is loaded once for them."""
-    lanes, m = width(r), A.shape[1]
-    weights = memory(A.reshape(-1))
+    lanes = width(r)
     a, b, c, d = constant(r, 0.0), constant(r, 0.0), constant(r, 0.0), constant(r, 0.0)
-    for output in range(A.shape[0]):
-        value, at = load(r, output * lanes), output * m + unit
+    for output in range(shape[0]):
+        value, at = load(r, output * lanes), output * shape[1] + unit
         a = a + value * read(weights, at)
         b = b + value * read(weights, at + 1)
         c = c + value * read(weights, at + 2)
         d = d + value * read(weights, at + 3)
-    a, b = gated(a, np.int64(gates[unit])), gated(b, np.int64(gates[unit + 1]))
-    c, d = gated(c, np.int64(gates[unit + 2])), gated(d, np.int64(gates[unit + 3]))
+    a, b, c, d = gated(a, bits[0]), gated(b, bits[1]), gated(c, bits[2]), gated(d, bits[3])
     store_four(place[0], place[1], lanes, (a, b, c, d))
 
 
@@ -210,6 +210,7 @@ def inner_gradient(R, layer, gates, out, bounds):
     signs, _, A, scale = layer
     size, lanes, m = out.shape[1], out.shape[2], A.shape[1]
     total, block = np.empty(size * lanes, R.dtype), np.empty(size * lanes, R.dtype)
+    weights = memory(A.reshape(-1))
     for number in range(bounds[0], bounds[1]):
         r = memory(R[number].reshape(-1))
         total[:] = 0
@@ -218,9 +219,17 @@ def inner_gradient(R, layer, gates, out, bounds):
             if count < size:
                 block[:] = 0
             for row in range(0, count - count % 4, 4):
-                _store_unit_gradients(r, A, start + row, gates[number], (memory(block), row * lanes))
+                unit = start + row
+                bits = (
+                    np.int64(gates[number, unit]),
+                    np.int64(gates[number, unit + 1]),
+                    np.int64(gates[number, unit + 2]),
+                    np.int64(gates[number, unit + 3]),
+                )
+                _store_unit_gradients(r, weights, A.shape, unit, bits, (memory(block), row * lanes))
             for row in range(count - count % 4, count):
-                store(memory(block), row * lanes, _unit_gradient(r, A, start + row, gates[number, start + row]))
+                one = np.int64(gates[number, start + row])
+                store(memory(block), row * lanes, _unit_gradient(r, weights, A.shape, start + row, one))
             add_transposed(memory(block), memory(total), size, memory(signs.reshape(-1)), start, signs.shape[1])
         _store_scaled(total, scale, out, number)
 
@@ -240,6 +249,7 @@ def outer_gradient(T, R, layer, gates, results, bounds):
     (_, _, A, _), (of_bias, of_A) = layer, results
     size, lanes, (outputs, m) = T.shape[1], T.shape[2], A.shape
     source, block = np.empty(size * lanes, T.dtype), np.empty(size * lanes, T.dtype)
+    weights = memory(A.reshape(-1))
     for number in range(T.shape[0]):
         r = memory(R[number].reshape(-1))
         if len(of_A) > 0:
@@ -248,7 +258,8 @@ def outer_gradient(T, R, layer, gates, results, bounds):
             count = min(size, m - start)
             if len(of_bias) > 0:
                 for unit in range(start, start + count):
-                    of_bias[unit] += lane_sum(_unit_gradient(r, A, unit, gates[number, unit]))
+                    bits = np.int64(gates[number, unit])
+                    of_bias[unit] += lane_sum(_unit_gradient(r, weights, A.shape, unit, bits))
             if len(of_A) > 0:
                 _units(source, block, layer, start, count)
                 for output in range(outputs):
