@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from widenet.solvers.base import Solution, Solver
     from widenet.solvers.cholesky import Cholesky
     from widenet.solvers.spectral import Spectral
+    from widenet.solvers.streaming import NormalEquations
     from widenet.theory.dynamics import GradientFlow
     from widenet.theory.finite_width import fluctuations
     from widenet.theory.layer_shares import layer_shares, standard_kernel
@@ -186,6 +187,7 @@ _HOMES = {
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
     "widenet.solvers.spectral": "Spectral",
+    "widenet.solvers.streaming": "NormalEquations",
     "widenet.theory.dynamics": "GradientFlow",
     "widenet.theory.finite_width": "fluctuations",
     "widenet.theory.layer_shares": "layer_shares standard_kernel",
@@ -254,6 +256,7 @@ __all__ = [
     "LinearizedNetwork",
     "Matern",
     "MemoryLimitExceeded",
+    "NormalEquations",
     "Normalized",
     "NotPositiveDefinite",
     "Polynomial",

@@ -3,6 +3,21 @@
 from widenet.solvers.auto import Auto, Decision
 from widenet.solvers.base import RidgeScale, Solution, Solver
 from widenet.solvers.cholesky import Cholesky, CholeskyFactor
+from widenet.solvers.ridge_path import RidgePath, RidgeSpectrum
 from widenet.solvers.spectral import Spectral, Spectrum
+from widenet.solvers.streaming import NormalEquations
 
-__all__ = ["Auto", "Cholesky", "CholeskyFactor", "Decision", "RidgeScale", "Solution", "Solver", "Spectral", "Spectrum"]
+__all__ = [
+    "Auto",
+    "Cholesky",
+    "CholeskyFactor",
+    "Decision",
+    "NormalEquations",
+    "RidgePath",
+    "RidgeScale",
+    "RidgeSpectrum",
+    "Solution",
+    "Solver",
+    "Spectral",
+    "Spectrum",
+]
