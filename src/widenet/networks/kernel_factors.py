@@ -49,12 +49,12 @@ class Factor(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class OuterFactor(Factor):
-    """One matrix at one position: (scale a . a' + constant) (d_a . d'_b).
+class MatrixFactor(Factor):
+    """A weight matrix and its biases, of which the inputs and the derivatives by the outputs are kept.
 
     Attributes:
-        inputs: Inputs a of the layer, (n, p).
-        cotangents: d, (n, outputs, q).
+        inputs: Inputs a of the layer.
+        cotangents: Derivatives d of the network's outputs by what the layer returns.
         scale: Square of what the weights are multiplied by; 0 where they are not trained.
         constant: Square of what the biases are multiplied by; 0 where there are none.
     """
@@ -74,6 +74,18 @@ class OuterFactor(Factor):
         inputs, cotangents = tensors
         return type(self)(inputs, cotangents, self.scale, self.constant)
 
+    def _similarity(self, first: Tensor, second: Tensor) -> Tensor:
+        """The numbers scale a . a' + constant of all pairs of rows a and a'."""
+        return torch.addmm(first.new_full((1, 1), self.constant), first, second.T, alpha=self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class OuterFactor(MatrixFactor):
+    """One matrix at one position: (scale a . a' + constant) (d_a . d'_b).
+
+    Inputs are (n, p), cotangents (n, outputs, q).
+    """
+
     def between(self, other: Self, form: Form) -> Tensor:
         """Cost: 2 n m (p + outputs q) flops, or 2 n m (p + outputs^2 q) for the full form."""
         return (
@@ -86,35 +98,13 @@ class OuterFactor(Factor):
         similarity = self.scale * self.inputs.square().sum(1, keepdim=True) + self.constant
         return similarity * self.cotangents.square().sum(2)
 
-    def _similarity(self, first: Tensor, second: Tensor) -> Tensor:
-        return torch.addmm(first.new_full((1, 1), self.constant), first, second.T, alpha=self.scale)
-
 
 @dataclass(frozen=True, eq=False)
-class PositionsFactor(Factor):
+class PositionsFactor(MatrixFactor):
     """One matrix at many positions: the sum over t and t' of (scale a_t . a'_t' + constant) (d_at . d'_bt').
 
-    Attributes:
-        inputs: Inputs a_t of the layer, (n, positions, p).
-        cotangents: d_at, (n, positions, outputs, q).
-        scale: As in `OuterFactor`.
-        constant: As in `OuterFactor`.
+    Inputs are (n, positions, p), cotangents (n, positions, outputs, q).
     """
-
-    inputs: Tensor
-    cotangents: Tensor
-    scale: float
-    constant: float
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Inputs and cotangents."""
-        return self.inputs, self.cotangents
-
-    def holding(self, tensors: tuple[Tensor, ...]) -> Self:
-        """The same layer with other points."""
-        inputs, cotangents = tensors
-        return type(self)(inputs, cotangents, self.scale, self.constant)
 
     def between(self, other: Self, form: Form) -> Tensor:
         """Cost: 2 n m positions^2 (p + outputs q) flops, and 2 n m outputs^2 positions q more for the full form."""
@@ -130,7 +120,7 @@ class PositionsFactor(Factor):
     def _tile(self, other: Self, form: Form) -> Tensor:
         (n, T, p), (m, S) = self.inputs.shape, other.inputs.shape[:2]
         first, second = self.inputs.reshape(n * T, p), other.inputs.reshape(m * S, p)
-        similarity = torch.addmm(first.new_full((1, 1), self.constant), first, second.T, alpha=self.scale)
+        similarity = self._similarity(first, second)
         if form == "trace":
             # All outputs in one product.
             whole = self.cotangents.reshape(n * T, -1) @ other.cotangents.reshape(m * S, -1).T

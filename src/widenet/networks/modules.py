@@ -246,16 +246,20 @@ class LayerNormModule(nn.Module):
         return nn.functional.layer_norm(x, x.shape[-1:], eps=torch.finfo(x.dtype).tiny)
 
 
-class SumModule(nn.Module):
-    """Sum of branches that read the same input.
+class Branches(nn.Module):
+    """Modules that read the same input.
 
     Args:
-        branches: The branches.
+        branches: The modules.
     """
 
     def __init__(self, branches: Sequence[nn.Module]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(branches)
+
+
+class SumModule(Branches):
+    """Sum of branches that read the same input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Sum of what the branches make of the input."""
@@ -265,16 +269,8 @@ class SumModule(nn.Module):
         return first
 
 
-class ConcatModule(nn.Module):
-    """Channels of branches that read the same input, one after the other.
-
-    Args:
-        branches: The branches.
-    """
-
-    def __init__(self, branches: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
+class ConcatModule(Branches):
+    """Channels of branches that read the same input, one after the other."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Channels of all branches."""
