@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
     from widenet.estimators.zca import ZCA
     from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
+    from widenet.features.fourier import FourierFeatures
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from widenet.kernels.progress import progress
     from widenet.kernels.sequences import Sequences
     from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
+    from widenet.kernels.truncated import TruncatedDual
     from widenet.kernels.wrappers import Homogeneous, Normalized
     from widenet.linalg.kernel_matrix import KernelMatrix
     from widenet.networks.checkpoints import Checkpoint
@@ -147,6 +149,7 @@ _HOMES = {
     "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
     "widenet.estimators.zca": "ZCA",
     "widenet.experiments.kernel_gap": "AdamTraining kernel_gap_report",
+    "widenet.features.fourier": "FourierFeatures",
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -155,6 +158,7 @@ _HOMES = {
     "widenet.kernels.progress": "progress",
     "widenet.kernels.sequences": "Sequences",
     "widenet.kernels.stationary": "GammaExponential Gaussian Laplace Matern",
+    "widenet.kernels.truncated": "TruncatedDual",
     "widenet.kernels.wrappers": "Homogeneous Normalized",
     "widenet.linalg.kernel_matrix": "KernelMatrix",
     "widenet.networks.checkpoints": "Checkpoint",
@@ -229,6 +233,7 @@ __all__ = [
     "FactorizedLinear",
     "FingerprintMismatch",
     "Flatten",
+    "FourierFeatures",
     "GammaExponential",
     "Gaussian",
     "GaussianBump",
@@ -282,6 +287,7 @@ __all__ = [
     "SurrogateTraining",
     "TableEncoder",
     "ThresholdReLU",
+    "TruncatedDual",
     "Twin",
     "WidenetError",
     "Zonal",

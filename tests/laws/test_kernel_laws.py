@@ -46,6 +46,7 @@ from widenet.kernels import (
     Product,
     Scaled,
     Sum,
+    TruncatedDual,
     Zonal,
     ZonalAngle,
 )
@@ -90,6 +91,8 @@ REGISTRY: list[Kernel] = [
     ArcCosine(0),
     ArcCosine(1),
     ArcCosine(4),
+    TruncatedDual(ReLU(), 4),
+    TruncatedDual(GELU(), 7),
     Zonal(torch.exp),
     ZonalAngle(torch.cos),
     Homogeneous(Laplace(0.8)),

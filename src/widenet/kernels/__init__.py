@@ -8,6 +8,7 @@ from widenet.kernels.neural import NNGP, NTK
 from widenet.kernels.sequences import Sequences
 from widenet.kernels.stationary import GammaExponential, Gaussian, Laplace, Matern
 from widenet.kernels.threshold import orthant_probability, rectified_product
+from widenet.kernels.truncated import TruncatedDual
 from widenet.kernels.wrappers import Homogeneous, Normalized
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Scaled",
     "Sequences",
     "Sum",
+    "TruncatedDual",
     "Zonal",
     "ZonalAngle",
     "orthant_probability",

@@ -76,7 +76,7 @@ def _(activation: AbsLinear, m: Moments) -> Dual:
     fold = torch.minimum(theta, pi - theta)
     folded = (torch.minimum(m.apart, m.together) - size * ((4 / pi) * _sine_minus(fold))).clamp(min=0)
     derivative = a + b * (1 - 2 * theta / pi)
-    at_zero = _slope_at_zero(activation)
+    at_zero = slope_at_zero(activation)
     zero_x, zero_y = m.x == 0, m.y == 0
     derivative = torch.where(zero_x | zero_y, at_zero * activation.linear, derivative)
     derivative = torch.where(zero_x & zero_y, at_zero**2, derivative)
@@ -84,7 +84,7 @@ def _(activation: AbsLinear, m: Moments) -> Dual:
     return Dual((a + b) * m.x, (a + b) * m.y, apart, together, derivative)
 
 
-def _slope_at_zero(activation: AbsLinear) -> float:
+def slope_at_zero(activation: AbsLinear) -> float:
     """phi'(0) as torch's autograd takes it: the left slope for ReLU and LeakyReLU, else that of the linear part."""
     return activation.linear - (activation.absolute if isinstance(activation, (ReLU, LeakyReLU)) else 0.0)
 

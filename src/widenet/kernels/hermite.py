@@ -66,8 +66,8 @@ def series_values(
     length = degree + 1 if degree is not None else _series_length(function, slope, a, b)
     values = []
     for f in (function, slope):
-        of_x = _coefficients(f, a, length)
-        of_y = of_x if a is b else _coefficients(f, b, length)
+        of_x = function_coefficients(f, a, length)
+        of_y = of_x if a is b else function_coefficients(f, b, length)
         values.append(_product_series(of_x, of_y, rho))
     value, derivative = values
     if torch.is_grad_enabled() and cross.requires_grad:
@@ -95,7 +95,7 @@ def _in_fours(coefficients: Tensor) -> Tensor:
     return torch.nn.functional.pad(coefficients, (0, 0, 0, -len(coefficients) % 4)).contiguous()
 
 
-def _coefficients(function: Callable[[Tensor], Tensor], std: Tensor, length: int) -> Tensor:
+def function_coefficients(function: Callable[[Tensor], Tensor], std: Tensor, length: int) -> Tensor:
     """h_0 .. h_{length-1} at every standard deviation, (length, *std.shape)."""
     z, basis = _hermite(length, std.device)
     samples = function(std.reshape(-1, 1) * z)
@@ -123,7 +123,7 @@ def _series_length(
     for length in _LENGTHS:
         shares = []
         for f in (function, slope):
-            squares = _coefficients(f, largest, length).square()
+            squares = function_coefficients(f, largest, length).square()
             total = squares.sum()
             shares.append(float(squares[-(length // 8) :].sum() / total) if total > 0 else 0.0)
         share = max(shares)
