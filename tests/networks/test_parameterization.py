@@ -1,14 +1,17 @@
 """Parameterisations: one function, and descent that agrees step by step (finite_vs_infinite, section b, equation 1)."""
 
+import io
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
-from widenet.architectures import Conv, Dense, Erf, Flatten, Recurrent, ReLU, StepwiseAverage
+from widenet.architectures import Conv, Dense, Erf, FactorizedDense, Flatten, Recurrent, ReLU, StepwiseAverage
 from widenet.errors import InvalidInput
-from widenet.networks import EmpiricalNTK, network
+from widenet.networks import EmpiricalNTK, FactorizedLinear, network
 from widenet.networks.parameterization import (
     layerwise_weight_decay,
     to_ntk_parameterization,
@@ -154,3 +157,48 @@ def test_errors():
         layerwise_weight_decay(net, 1.0, 0.0)
     with pytest.raises(InvalidInput, match="weight_std must be positive"):
         to_ntk_parameterization(net, weight_std=0.0)
+
+
+SAVED = Dense(bias_std=0.1) >> ReLU() >> FactorizedDense(3) >> ReLU() >> Dense(0.5)
+
+
+@pytest.mark.parametrize("ours", ["ntk", "standard", "mean_field"])
+@pytest.mark.parametrize("theirs", ["ntk", "standard", "mean_field"])
+def test_a_state_is_loaded_in_its_own_parameterization_alone(ours, theirs):
+    saved = network(SAVED, 4, width=8, seed=1, parameterization=theirs, dtype=torch.float64)
+    net = deepcopy(network(SAVED, 4, width=8, seed=2, parameterization=ours, dtype=torch.float64))
+    before, file = net(ROWS), io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+    assert torch.equal(functional_call(deepcopy(saved), state, (ROWS,)), saved(ROWS))
+    if ours == theirs:
+        net.load_state_dict(state)
+        assert torch.equal(net(ROWS), saved(ROWS))
+        return
+    part = "'0'" if "standard" in (ours, theirs) else "'4'"  # the mean field divides the readout alone
+    with pytest.raises(InvalidInput, match=f"factors that they were saved with; got .* in {part}. Load them into"):
+        net.load_state_dict(state)
+    assert torch.equal(net(ROWS), before)
+
+
+def test_states_of_parts_and_of_plain_modules():
+    first, second = (nn.Sequential(FactorizedLinear(4, 6, FactorizedDense(2), seed=seed)) for seed in (0, 1))
+    second.load_state_dict(first.state_dict())
+    first[0].reparameterize("standard")
+    with pytest.raises(InvalidInput, match=r"got 0\.5, 0\.7071 in the state, 1, 1 in 'FactorizedLinear'"):
+        first[0].load_state_dict(second[0].state_dict())
+    plain = nn.Linear(4, 3)
+    scaled, other = to_ntk_parameterization(plain, weight_std=1.5), to_ntk_parameterization(plain)
+    other.load_state_dict(to_ntk_parameterization(nn.Linear(4, 3)).state_dict())
+    with pytest.raises(InvalidInput, match=r"got 0\.75 in the state, 0\.5 in 'parametrizations\.weight\.0'"):
+        other.load_state_dict(scaled.state_dict())
+
+
+def test_parameters_without_factors_are_no_whole_state():
+    net, other = (network(SAVED, 4, width=8, seed=seed, dtype=torch.float64) for seed in (1, 2))
+    bare = {name: value for name, value in net.state_dict().items() if not name.endswith("_extra_state")}
+    with pytest.raises(RuntimeError, match=r"Missing key.*_extra_state"):
+        other.load_state_dict(bare)
+    other.load_state_dict(bare, strict=False)
+    assert torch.equal(other(ROWS), net(ROWS))

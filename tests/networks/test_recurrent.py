@@ -23,7 +23,8 @@ def test_a_layer_is_its_recursion():
     h = module.state(X)[1]
     assert torch.equal(h, module.state(X)[0])
     for t in range(4):
-        h = torch.tanh(1.3 / 6**0.5 * module.hidden @ h + 0.7 / 2**0.5 * module.input @ X[1, t] + 0.2 * module.bias)
+        below = 0.7 / 2**0.5 * module.input.weight @ X[1, t] + 0.2 * module.input.bias
+        h = torch.tanh(1.3 / 6**0.5 * module.hidden.weight @ h + below)
         torch.testing.assert_close(module(X)[1, t], h, rtol=1e-13, atol=1e-14)
 
 
@@ -68,7 +69,7 @@ def test_states_of_several_layers_depend_on_the_inputs_alone():
     assert isinstance(net[0], RecurrentStack)
     before = net[0].layers[1].state(X)
     with torch.no_grad():
-        net[0].layers[0].hidden.mul_(2.0)
+        net[0].layers[0].hidden.weight.mul_(2.0)
     assert isinstance(net[0].layers[1].state, IndependentStates)
     below = net[0].layers[0](X)
     torch.testing.assert_close(net[0].layers[1](below, X)[:, -1], net[0](X)[:, -1])
@@ -79,7 +80,7 @@ def test_zero_states_and_frozen_layers():
     net = _network(Recurrent(initial_std=0.5, initial_state="zero", trainable=False) >> Dense())
     assert net[0].state is None
     assert [name for name, _ in net.named_parameters()] == ["2.weight"]
-    assert {"0.hidden", "0.input"} <= dict(net.named_buffers()).keys()
+    assert {"0.hidden.weight", "0.input.weight"} <= dict(net.named_buffers()).keys()
 
 
 def test_sequences_must_have_steps():

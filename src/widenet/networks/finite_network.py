@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from math import prod
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from widenet._arrays import is_count
 from widenet.architectures import Layer, delta_orthogonal
 from widenet.errors import InvalidArchitecture, InvalidInput
 from widenet.networks.build import Init, Plan, build_chain, chain, input_shape, sets_outputs
-from widenet.networks.modules import Parameterization, ScaledModule
+from widenet.networks.modules import Parameterization, ScaledModule, require_equal_factors
 from widenet.networks.recurrent import stacked
 
 _PARAMETERIZATIONS, _INITS = ("ntk", "standard", "mean_field"), ("gaussian", "orthogonal")
@@ -28,6 +28,8 @@ class Network(nn.Sequential):
     def __init__(self, modules: Sequence[nn.Module], architecture: Layer, shape: tuple[int, ...]) -> None:
         super().__init__(*modules)
         self.architecture, self.shape = architecture, shape
+        # Of all layers before the first is loaded.
+        self.register_load_state_dict_pre_hook(require_equal_factors)
 
     def forward(self, X: Tensor) -> Tensor:
         """Outputs of points.
@@ -134,5 +136,5 @@ def network(  # noqa: PLR0913 (each one a choice of its own, given by name)
 
 
 def _require_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if not is_count(value):
         raise InvalidArchitecture(f"{name} must be a whole number, 1 or more", repr(value))

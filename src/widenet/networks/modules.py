@@ -1,8 +1,9 @@
 """Modules of finite networks: one for each layer of the algebra."""
 
 from collections.abc import Mapping, Sequence
-from math import prod, sqrt
-from typing import Literal
+from functools import partial
+from math import isclose, prod, sqrt
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,56 @@ from widenet.errors import InvalidInput
 Parameterization = Literal["ntk", "standard", "mean_field"]
 
 
-class ScaledModule(nn.Module):
+class MarkedModule(nn.Module):
+    """A module whose state says what its parameters are multiplied by, and that loads no state of other factors.
+
+    Numbers of the NTK parameterisation mean another function in the standard one. The factors stand in the state dict
+    under the name that torch gives to what is neither parameter nor buffer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_load_state_dict_pre_hook(require_equal_factors)
+
+    def multipliers(self) -> dict[str, float]:
+        """What each parameter that is there is multiplied by, by its name."""
+        raise NotImplementedError
+
+    def get_extra_state(self) -> Tensor:
+        """The factors, for the state dict."""
+        return torch.tensor(list(self.multipliers().values()), dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing: factors belong to the module, and those of the state were compared with them before."""
+
+
+def require_equal_factors(module: nn.Module, state: Mapping[str, Any], prefix: str, *_: object) -> None:
+    """Compare the factors in a state with those of a module and of all within it, before anything is loaded.
+
+    Args:
+        module: The module.
+        state: A state dict. Parts without factors are not compared: torch lists them as missing where it is strict.
+        prefix: What names of the module begin with there.
+
+    Raises:
+        InvalidInput: Where they differ, so that the parameters would be another function.
+    """
+    for name, part in module.named_modules(prefix=prefix.removesuffix(".")):
+        found = state.get(f"{name}._extra_state".removeprefix("."))
+        if isinstance(part, MarkedModule) and found is not None:
+            own, theirs = list(part.multipliers().values()), found.tolist()
+            if len(own) == len(theirs) and all(map(partial(isclose, rel_tol=1e-6), own, theirs)):
+                continue
+            shown = [", ".join(f"{value:.4g}" for value in values) for values in (theirs, own)]
+            raise InvalidInput(
+                "parameters must be loaded where they are multiplied by the factors that they were saved with",
+                f"{shown[0]} in the state, {shown[1]} in {name or type(part).__name__!r}",
+                "Load them into a network of their own parameterization, then convert that by "
+                "to_ntk_parameterization or to_standard_parameterization",
+            )
+
+
+class ScaledModule(MarkedModule):
     """Parameters that enter the computation multiplied by fixed factors.
 
     "ntk": a parameter omega of variance 1 enters as factor omega. "standard": W = factor omega itself is the parameter.
@@ -48,6 +98,10 @@ class ScaledModule(nn.Module):
         divided = kind == "mean_field" and values.ndim > 1
         return self.factors[name] / (sqrt(values[0].numel()) if divided else 1.0)
 
+    def multipliers(self) -> dict[str, float]:
+        """What each parameter or buffer that is there is multiplied by."""
+        return {name: self.factor(name) for name in self.factors if getattr(self, name) is not None}
+
     @torch.no_grad()
     def reparameterize(self, parameterization: Parameterization) -> None:
         """Hold the same function by other parameters, in place.
@@ -69,8 +123,7 @@ class ScaledModule(nn.Module):
 
     def extra_repr(self) -> str:
         """Factors and parameterisation."""
-        held = (name for name in self.factors if getattr(self, name) is not None)
-        factors = (f"{name}_factor={self.factor(name):.4g}" for name in held)
+        factors = (f"{name}_factor={factor:.4g}" for name, factor in self.multipliers().items())
         return ", ".join([*factors, *([] if self.parameterization == "ntk" else [self.parameterization])])
 
 

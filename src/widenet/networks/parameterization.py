@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from widenet.errors import InvalidInput
-from widenet.networks.modules import ScaledModule
+from widenet.networks.modules import MarkedModule, ScaledModule
 
 M = TypeVar("M", bound=nn.Module)
 _ORDINARY = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # weight[0] holds what one unit reads
 
 
-class Factor(nn.Module):
+class Factor(MarkedModule):
     """A parameter that enters a torch module multiplied by a fixed factor.
 
     Args:
@@ -24,6 +24,10 @@ class Factor(nn.Module):
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
+
+    def multipliers(self) -> dict[str, float]:
+        """The factor of the parameter."""
+        return {"original": self.factor}
 
     def forward(self, original: Tensor) -> Tensor:
         """What the module reads."""

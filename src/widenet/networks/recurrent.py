@@ -1,6 +1,6 @@
 """Modules of recurrent layers, and what is read of the sequences of their units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from math import prod, sqrt
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from widenet.architectures import LastStep, Recurrent, StepwiseAverage
 from widenet.errors import InvalidArchitecture
 from widenet.networks.build import Plan, Shape, build
-from widenet.networks.modules import ScaledModule, scaled
+from widenet.networks.modules import DenseModule
 
 _FREQUENCY = 1e3  # of independent states: sequences of which the projections differ by more than 1 / _FREQUENCY
 
@@ -74,32 +74,19 @@ class IndependentStates(nn.Module):
         return f"std={self.std:.4g}"
 
 
-class RecurrentModule(ScaledModule):
+class RecurrentModule(nn.Module):
     """h_t = activation(hidden factor W h_{t-1} + input factor U x_t + bias factor b) over the steps of sequences.
 
     Args:
         layer: The layer.
-        weights: "hidden" W, (units, units), "input" U, (units, channels), and "bias" b, (units,), or None.
-        factors: A factor for each.
+        hidden: Applies W, of (units, units), once a step.
+        below: Applies U, of (units, channels), and b to all steps at once.
         state: Makes the state before the first step, or None for zeros.
     """
 
-    hidden: Tensor
-    input: Tensor
-    bias: Tensor | None
-
-    def __init__(
-        self,
-        layer: Recurrent,
-        weights: Mapping[str, Tensor | None],
-        factors: Mapping[str, float],
-        state: nn.Module | None,
-    ) -> None:
-        super().__init__(factors)
-        self.layer = layer
-        for name in ("hidden", "input", "bias"):
-            self.hold(name, weights[name], layer.trainable)
-        self.state = state
+    def __init__(self, layer: Recurrent, hidden: DenseModule, below: DenseModule, state: nn.Module | None) -> None:
+        super().__init__()
+        self.layer, self.hidden, self.input, self.state = layer, hidden, below, state
 
     def forward(self, x: Tensor, source: Tensor | None = None) -> Tensor:
         """Units at every step, (n, steps, units).
@@ -108,21 +95,16 @@ class RecurrentModule(ScaledModule):
             x: What the layer reads, (n, steps, channels).
             source: The sequences by which the states before the first step are told apart; by default x.
         """
-        below = scaled(nn.functional.linear(x, self.input), self.factor("input"))
-        if self.bias is not None:
-            below = below + scaled(self.bias, self.factor("bias"))
         h = None if self.state is None else self.state(x if source is None else source)
         states = []
-        for part in below.unbind(1):
-            own = 0.0 if h is None else scaled(nn.functional.linear(h, self.hidden), self.factor("hidden"))
-            h = self.layer.activation(part + own)
+        for below in self.input(x).unbind(1):
+            h = self.layer.activation(below if h is None else below + self.hidden(h))
             states.append(h)
         return torch.stack(states, 1)
 
     def extra_repr(self) -> str:
-        """The activation, sizes and factors."""
-        sizes = f"inputs={self.input.shape[1]}, units={self.input.shape[0]}"
-        return f"{self.layer.activation!r}, {sizes}, {super().extra_repr()}"
+        """The activation."""
+        return repr(self.layer.activation)
 
 
 class RecurrentStack(nn.Module):
@@ -162,19 +144,17 @@ def _(layer: Recurrent, shape: Shape, plan: Plan) -> tuple[nn.Module, Shape]:
         )
     units, channels = plan.units(), shape.channels
     bias = None if layer.bias_std == 0 else plan.normal(units)
-    weights = {"hidden": plan.matrix(units, units), "input": plan.matrix(units, channels), "bias": bias}
-    factors = {
-        "hidden": layer.hidden_std / sqrt(units),
-        "input": layer.input_std / sqrt(channels),
-        "bias": layer.bias_std,
-    }
+    factors = {"weight": layer.hidden_std / sqrt(units), "bias": 0.0}
+    hidden = DenseModule(plan.matrix(units, units), None, factors, layer.trainable)
+    factors = {"weight": layer.input_std / sqrt(channels), "bias": layer.bias_std}
+    below = DenseModule(plan.matrix(units, channels), bias, factors, layer.trainable)
     state = None
     if layer.initial_std > 0 and layer.initial_state == "shared":
         state = SharedState(layer.initial_std * plan.normal(units))
     elif layer.initial_std > 0 and layer.initial_state == "independent":
         source = channels if plan.source is None else plan.source
         state = IndependentStates(layer.initial_std, units, source, plan)
-    return RecurrentModule(layer, weights, factors, state), Shape(shape.positions, units)
+    return RecurrentModule(layer, hidden, below, state), Shape(shape.positions, units)
 
 
 @build.register
