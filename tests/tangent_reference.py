@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from widenet.architectures import Dense, Elementwise, FactorizedDense, GlobalAveragePool, Recurrent
+from widenet.networks import network
+
 
 def gradients(module: nn.Module, X: Tensor) -> Tensor:
     """Gradient of every output at every point by all trainable parameters, (n, outputs, parameters)."""
@@ -80,6 +83,18 @@ def _conv() -> nn.Module:
                          nn.Linear(24, 3))  # fmt: skip
 
 
+def _factorized() -> nn.Module:
+    factors = [FactorizedDense(3, "both", bias_std=0.3), FactorizedDense(2, "inner", frozen="hadamard", bias_std=0.2)]
+    first, second = (layer >> Elementwise(torch.tanh) for layer in factors)
+    third = FactorizedDense(2, "outer") >> Elementwise(torch.tanh) >> FactorizedDense(2, "outer", frozen="hadamard")
+    return network(first >> second >> third, 4, width=5, outputs=2)
+
+
+def _recurrent() -> nn.Module:
+    layer = Recurrent(Elementwise(torch.tanh), bias_std=0.2, initial_std=0.5, initial_state="shared")
+    return network(layer >> layer >> GlobalAveragePool() >> Dense(), (-1, 2), width=4, outputs=2)
+
+
 # Name: how to make it, and the shape of a point.
 MODULES = {
     "dense": (lambda: nn.Sequential(nn.Linear(4, 7), nn.ReLU(), nn.Linear(7, 6), nn.Tanh(), nn.Linear(6, 3)), (4,)),
@@ -91,6 +106,8 @@ MODULES = {
     "shared": (Shared, (5,)),
     "attention": (Attention, (3, 4)),
     "positions first": (PositionsFirst, (2, 3)),
+    "factorized": (_factorized, (4,)),
+    "recurrent": (_recurrent, (3, 2)),
 }
 
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from widenet.architectures import Conv
-from widenet.networks.layer_readings import GainReading, MatrixReading, reading_of
+from widenet.architectures import Conv, FactorizedDense
+from widenet.networks.factorized import FactorizedLinear
+from widenet.networks.layer_readings import GainReading, MatrixReading, readings_of
 from widenet.networks.modules import ConvModule, DenseModule
 
 LAYERS = {
@@ -48,7 +49,7 @@ def test_gradients_are_those_of_autograd(name):
     expected = dict(
         zip(dict(layer.named_parameters()), torch.autograd.grad(z, list(layer.parameters()), d), strict=True)
     )
-    reading = reading_of(layer)
+    (reading,) = readings_of(layer)
     if isinstance(reading, MatrixReading):
         a, rows = reading.inputs(x), reading.outputs(d)
         weight, bias = reading.factors
@@ -65,6 +66,27 @@ def test_gradients_are_those_of_autograd(name):
         torch.testing.assert_close(found[key].reshape(gradient.shape), gradient, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("train", ["inner", "outer", "both"])
+@pytest.mark.parametrize("frozen", ["gaussian", "hadamard"])
+@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
+def test_both_factors_of_a_product_are_read(train, frozen, parameterization):
+    layer = FactorizedLinear(5, 7, FactorizedDense(3, train, frozen=frozen, bias_std=0.3), dtype=torch.float32)
+    layer.reparameterize(parameterization)
+    x = torch.randn(2, 4, 5, dtype=torch.float64)  # in a precision that the layer is only to be read in
+    weights = {name: value.detach().double().requires_grad_() for name, value in layer.named_parameters()}
+    z = torch.func.functional_call(layer, {**weights, **{n: b.double() for n, b in layer.named_buffers()}}, x)
+    d = torch.randn_like(z)
+    gradients = dict(zip(weights, torch.autograd.grad(z, list(weights.values()), d), strict=True))
+    inner, outer = readings_of(layer)
+    for reading in (inner, outer):
+        assert isinstance(reading, MatrixReading)
+        a, rows = reading.inputs(x), reading.outputs(d)
+        found = reading.factors[0] * torch.einsum("ngtq,ngtp->qp", rows, a)
+        if reading.weight in gradients:
+            torch.testing.assert_close(found, gradients[reading.weight], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(outer.factors[1] * outer.outputs(d).sum((0, 1, 2)), gradients["bias"])
+
+
 def test_other_layers_are_left_to_jacobians():
     for layer in (nn.ConvTranspose2d(2, 2, 2), nn.Bilinear(2, 2, 1), nn.ReLU(), nn.MultiheadAttention(2, 1)):
-        assert reading_of(layer) is None
+        assert readings_of(layer) == ()

@@ -39,6 +39,21 @@ def test_sizes_of_convolutions():
     assert found.rest == ()
 
 
+def test_sizes_of_products_and_of_recurrences():
+    found = structure_of("factorized")
+    assert found.rest == ()
+    sizes = {part.names: size for part, size in found.parts}
+    assert sizes["0.inner",] == PartSize(1, 1, 4, 3, 12)  # of 5 units that U makes of 3
+    assert sizes["0.outer", "0.bias"] == PartSize(1, 1, 3, 5, 20)
+    assert sizes["2.inner",] == PartSize(1, 1, 5, 2, 10)
+    assert sizes["2.bias",] == PartSize(1, 1, 0, 5, 5)
+    found = structure_of("recurrent")
+    assert found.rest == ()
+    sizes = {part.names[0]: size for part, size in found.parts}
+    assert sizes["0.layers.0.hidden.weight"] == PartSize(1, 3, 4, 4, 16)
+    assert sizes["0.layers.0.input.weight"] == PartSize(1, 3, 2, 4, 12)
+
+
 def test_what_hooks_cannot_see_is_left_to_jacobians():
     found = structure_of("shared")
     assert {name for part, _ in found.parts for name in part.names} == {"first.weight", "first.bias", "second.bias"}

@@ -31,8 +31,8 @@ class EmpiricalNTK(Kernel):
     derivatives D of each layer, whose part is (A A^T) o (D D^T), or the same over pairs of positions, or the gradients
     formed of both), Jacobians and their inner products, and products J(x) J(y)^T e_b by a pull-back and a push-forward.
     Structured derivatives are known for `nn.Linear`, `nn.Conv1d` to `nn.Conv3d`, batch, group and layer normalisation
-    and the layers of `network`; each is checked against reverse mode on two points before it is used, and all other
-    parameters are served by Jacobians.
+    and the layers of `network`, factorised and recurrent ones too; each is checked against reverse mode on two points
+    before it is used, and all other parameters are served by Jacobians.
 
     The work is done in the precision of the points, whatever that of the module, which stays as it is: no gradient,
     hook, flag or buffer changes. Points go to the module in the shape that they come in, (n, ...).

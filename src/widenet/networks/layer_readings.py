@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import singledispatch
 from math import prod
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
+from widenet.networks.factorized import FactorizedLinear
+from widenet.networks.hadamard import HadamardFactor
 from widenet.networks.modules import ConvModule, DenseModule, padded
 from widenet.networks.parameterization import Factor
 
@@ -23,10 +25,14 @@ class MatrixReading(ABC):
     The first axis of inputs and outputs holds N points, or points and positions that the network keeps there.
 
     Attributes:
-        layer: The layer, whose parameters are `weight` and `bias`.
+        layer: The layer.
+        weight: Its attribute that is W.
+        bias: Its attribute that is b, or None.
     """
 
     layer: nn.Module
+    weight: ClassVar[str] = "weight"
+    bias: ClassVar[str | None] = "bias"
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -62,6 +68,48 @@ class DenseReading(LinearReading):
         """Those of the module."""
         layer = cast("DenseModule", self.layer)
         return layer.factor("weight"), 0.0 if layer.bias is None else layer.factor("bias")
+
+
+class InnerReading(LinearReading):
+    """The inner factor V of y = outer U (inner V x) + bias b, by whose outputs the derivatives are outer U^T d."""
+
+    weight: ClassVar[str] = "inner"
+    bias: ClassVar[str | None] = None
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """That of V."""
+        return cast("FactorizedLinear", self.layer).factor("inner"), 0.0
+
+    def outputs(self, d: Tensor) -> Tensor:
+        """Rows (N, 1, positions, rank)."""
+        layer, rows = cast("FactorizedLinear", self.layer), super().outputs(d)
+        if layer.outer is None:
+            product = cast("HadamardFactor", layer.structured).transposed(rows)
+        else:
+            product = rows @ layer.outer.detach().to(rows.dtype)
+        return layer.factor("outer") * product
+
+
+class OuterReading(LinearReading):
+    """The outer factor U of the same, whose inputs are inner V x, and the biases."""
+
+    weight: ClassVar[str] = "outer"
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Those of U and b."""
+        layer = cast("FactorizedLinear", self.layer)
+        return layer.factor("outer"), layer.factor("bias")
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Rows (N, 1, positions, rank)."""
+        layer, rows = cast("FactorizedLinear", self.layer), super().inputs(x)
+        if layer.inner is None:
+            product = cast("HadamardFactor", layer.structured)(rows)
+        else:
+            product = rows @ layer.inner.detach().to(rows.dtype).T
+        return layer.factor("inner") * product
 
 
 class ConvReading(MatrixReading):
@@ -119,10 +167,14 @@ class GainReading(ABC):
     """A layer z = gain * standardised(x) + offset, entry by entry.
 
     Attributes:
-        layer: The layer, whose parameters are `weight` and `bias`.
+        layer: The layer.
+        weight: Its attribute of the gains.
+        bias: Its attribute of the offsets.
     """
 
     layer: nn.Module
+    weight: ClassVar[str] = "weight"
+    bias: ClassVar[str | None] = "bias"
 
     @abstractmethod
     def standardised(self, x: Tensor) -> Tensor:
@@ -209,52 +261,57 @@ def held(layer: nn.Module, name: str) -> tuple[nn.Parameter | None, float]:
 
 
 @singledispatch
-def reading_of(layer: nn.Module) -> LayerReading | None:
-    """How a layer's gradients are read, or None for a layer whose parameters are left to Jacobians.
+def readings_of(layer: nn.Module) -> tuple[LayerReading, ...]:
+    """How the gradients by a layer's own parameters are read; nothing for those that are left to Jacobians.
 
     Args:
-        layer: A module that applies its own `weight` and `bias`.
+        layer: A module that applies parameters of its own.
     """
-    return None
+    return ()
 
 
-@reading_of.register
-def _(layer: nn.Linear) -> LayerReading | None:
-    return LinearReading(layer)
+@readings_of.register
+def _(layer: nn.Linear) -> tuple[LayerReading, ...]:
+    return (LinearReading(layer),)
 
 
-@reading_of.register
-def _(layer: DenseModule) -> LayerReading | None:
-    return DenseReading(layer)
+@readings_of.register
+def _(layer: DenseModule) -> tuple[LayerReading, ...]:
+    return (DenseReading(layer),)
 
 
-@reading_of.register(nn.Conv1d)
-@reading_of.register(nn.Conv2d)
-@reading_of.register(nn.Conv3d)
-def _(layer: _ConvNd) -> LayerReading | None:
-    return ConvReading(layer)
+@readings_of.register
+def _(layer: FactorizedLinear) -> tuple[LayerReading, ...]:
+    return InnerReading(layer), OuterReading(layer)
 
 
-@reading_of.register
-def _(layer: ConvModule) -> LayerReading | None:
-    return ChannelsLastReading(layer)
+@readings_of.register(nn.Conv1d)
+@readings_of.register(nn.Conv2d)
+@readings_of.register(nn.Conv3d)
+def _(layer: _ConvNd) -> tuple[LayerReading, ...]:
+    return (ConvReading(layer),)
 
 
-@reading_of.register
-def _(layer: _BatchNorm) -> LayerReading | None:
-    return BatchNormReading(layer)
+@readings_of.register
+def _(layer: ConvModule) -> tuple[LayerReading, ...]:
+    return (ChannelsLastReading(layer),)
 
 
-@reading_of.register
-def _(layer: nn.GroupNorm) -> LayerReading | None:
-    return GroupNormReading(layer)
+@readings_of.register
+def _(layer: _BatchNorm) -> tuple[LayerReading, ...]:
+    return (BatchNormReading(layer),)
 
 
-@reading_of.register
-def _(layer: nn.LayerNorm) -> LayerReading | None:
-    return LayerNormReading(layer)
+@readings_of.register
+def _(layer: nn.GroupNorm) -> tuple[LayerReading, ...]:
+    return (GroupNormReading(layer),)
 
 
-@reading_of.register
-def _(layer: nn.PReLU) -> LayerReading | None:
-    return SlopeReading(layer)
+@readings_of.register
+def _(layer: nn.LayerNorm) -> tuple[LayerReading, ...]:
+    return (LayerNormReading(layer),)
+
+
+@readings_of.register
+def _(layer: nn.PReLU) -> tuple[LayerReading, ...]:
+    return (SlopeReading(layer),)

@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from widenet.errors import InvalidInput
 from widenet.kernels.blocks import new_matrix
 from widenet.networks.kernel_factors import Factor, GradientFactor, OuterFactor, PositionsFactor
-from widenet.networks.layer_readings import GainReading, LayerReading, MatrixReading, held, reading_of
+from widenet.networks.layer_readings import GainReading, LayerReading, MatrixReading, held, readings_of
 from widenet.networks.module_function import ModuleFunction
 
 
@@ -52,7 +52,6 @@ class Seen:
 class _Use:
     """One call of a layer."""
 
-    reading: LayerReading
     input: Tensor
     edge: GradientEdge
     shape: torch.Size
@@ -70,9 +69,9 @@ def find_parts(module: nn.Module, names: Sequence[str]) -> tuple[Part, ...]:
     full = {id(parameter): name for name, parameter in module.named_parameters() if name in names}
     claims: dict[tuple[str | None, str | None], list[LayerReading]] = {}
     for layer in module.modules():
-        reading = reading_of(layer)
-        if reading is not None:
-            weight, bias = (full.get(id(held(layer, name)[0])) for name in ("weight", "bias"))
+        for reading in readings_of(layer):
+            names_here = (reading.weight, reading.bias)
+            weight, bias = (None if name is None else full.get(id(held(layer, name)[0])) for name in names_here)
             if weight is not None or bias is not None:
                 claims.setdefault((weight, bias), []).append(reading)
     holders = [name for pair in claims for name in pair if name is not None]
@@ -106,9 +105,8 @@ def see(
     parameters = {name: value.detach().requires_grad_() for name, value in function.parameters.items()}
     handles = []
     try:
-        for reading in {id(r.layer): r for part in parts for r in part.readings}.values():
-            hook = _Recorder(reading, uses)
-            handles.append(reading.layer.register_forward_hook(hook, prepend=True, with_kwargs=True))
+        for layer in {reading.layer: None for part in parts for reading in part.readings}:
+            handles.append(layer.register_forward_hook(_Recorder(uses), prepend=True, with_kwargs=True))
         outputs = function(parameters, X)
     finally:
         for handle in handles:
@@ -130,13 +128,12 @@ def _directions(outputs: Tensor, mixed: bool) -> Tensor:
 class _Recorder:
     """Remembers each call of a layer."""
 
-    reading: LayerReading
     uses: dict[int, list[_Use]]
 
     def __call__(self, layer: nn.Module, arguments: tuple, keywords: Mapping[str, Tensor], output: Tensor) -> None:
         read = arguments[0] if arguments else next(iter(keywords.values()))
         # The edge, not the tensor: an activation may overwrite the output in place afterwards.
-        use = _Use(self.reading, read, get_gradient_edge(output), output.shape)
+        use = _Use(read, get_gradient_edge(output), output.shape)
         self.uses.setdefault(id(layer), []).append(use)
 
 
