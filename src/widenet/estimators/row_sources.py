@@ -2,7 +2,7 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -154,7 +154,7 @@ class IterableRows(RowSource):
     rows = None
 
     def __init__(self, blocks: Any) -> None:
-        self._begin: Callable[[], Iterable[Any]] = blocks if callable(blocks) else lambda: blocks
+        self._begin: Callable[[], Any] = blocks if callable(blocks) else lambda: blocks
         first = self._begin()
         self._once = iter(first) if iter(first) is first and not callable(blocks) else None
         self._head: list[RowBlock] = []
