@@ -46,6 +46,14 @@ def test_leave_one_out_is_a_refit_without_the_row(n, size):
         np.testing.assert_allclose(predictions[:, row], expected, rtol=1e-7)
 
 
+@pytest.mark.parametrize(("n", "size"), [(30, 6), (12, 30)])
+def test_variances_of_the_targets(n, size):
+    Z, y, weight = problem(n, size)
+    expected = np.average(np.square(y - np.average(y, axis=0, weights=weight)), axis=0, weights=weight)
+    spectrum = NormalEquations(size, 2).add(Z, y, weight).decompose()
+    np.testing.assert_allclose(spectrum.target_variances, expected, rtol=1e-10)
+
+
 def test_leave_one_out_takes_one_of_a_weight():
     Z, y, weight = problem(25, 4)
     predictions = NormalEquations(4, 2).add(Z, y, weight).decompose("absolute").leave_one_out(Z, y, RIDGES, weight)

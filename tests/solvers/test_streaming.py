@@ -103,6 +103,17 @@ def test_weight_two_is_a_row_given_twice_and_weight_zero_none():
 
 
 @pytest.mark.parametrize("n", [4, 30])
+def test_targets_change_their_order_and_new_ones_were_zero(n):
+    Z, y, weight = rows(n=50, size=10)
+    late = np.where(np.arange(50) >= n, 1.0, 0.0)
+    wide = NormalEquations(10, 3).add(Z, np.c_[late, y[:, 1], y[:, 0]], weight)
+    grown = NormalEquations(10, 2).add(Z[:n], y[:n], weight[:n]).arrange_outputs([None, 1, 0])
+    grown.add(Z[n:], np.c_[late, y[:, 1], y[:, 0]][n:], weight[n:])
+    np.testing.assert_allclose(grown.ridge_path(RIDGES).coefficients, wide.ridge_path(RIDGES).coefficients, rtol=1e-9)
+    np.testing.assert_allclose(grown.ridge_path(RIDGES).gcv, wide.ridge_path(RIDGES).gcv, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [4, 30])
 def test_a_state_comes_back_and_goes_on(n):
     Z, y, weight = rows(n=50, size=10)
     equations = NormalEquations(10, 2).add(Z[:n], y[:n], weight[:n])

@@ -123,6 +123,11 @@ class RidgeSpectrum:
             raise InvalidInput("ridges must be finite and at least 0", repr(ridges)[:80])
         return array * self.level if self.ridge_scale == "relative" else array
 
+    @property
+    def target_variances(self) -> Float[ndarray, "t"]:
+        """Weighted variance of each target."""
+        return (self.outside + (np.square(self.projections) / self.eigenvalues[:, None]).sum(axis=0)) / self.weight
+
     def coefficients(self, ridges: Array) -> Float[ndarray, "r s t"]:
         """Coefficients a for each ridge; for ridge 0 those of least length."""
         shrunk = self.projections / (self.eigenvalues + self.absolute(ridges)[:, None])[:, :, None]

@@ -1,6 +1,6 @@
 """Streaming ridge regression on features: one pass over the rows, sums that merge, every ridge afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -116,6 +116,26 @@ class NormalEquations:
         total += self
         total += other
         return total
+
+    def arrange_outputs(self, columns: Sequence[int | None]) -> Self:
+        """Put the targets into another order, in place; None stands for a target that was 0 in all rows so far.
+
+        A class that no row had before is such a target of one-hot labels.
+
+        Args:
+            columns: For each target to come, the number of the present one, or None; (t,).
+        """
+        order = np.array([self.outputs if column is None else column for column in columns], dtype=np.int64)
+
+        def arranged(array: Float[ndarray, "... t"]) -> Float[ndarray, "... u"]:
+            return np.concatenate([array, np.zeros((*array.shape[:-1], 1))], axis=-1)[..., order]
+
+        self.outputs = len(order)
+        self._waiting = [rows._replace(y=arranged(rows.y)) for rows in self._waiting]
+        if self._moments is not None:
+            for name in ("target_mean", "cross", "squares"):
+                setattr(self._moments, name, arranged(getattr(self._moments, name)))
+        return self
 
     def decompose(self, ridge_scale: str = "relative") -> RidgeSpectrum:
         """One eigen-decomposition, from which every ridge follows; more rows may be added afterwards.
