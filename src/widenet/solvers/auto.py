@@ -46,6 +46,8 @@ class Auto(Solver):
         ridge_scale: "relative" (times the mean diagonal) or "absolute".
         memory_limit: Bytes, or text such as "8 GiB", for the Gram matrix and the solver together;
             None means half of the available memory, which `solve` takes for what comes beside its K.
+        time_limit: Seconds that an estimator plans with when it is given this solver, or None for no limit (see
+            `widenet.plan`); a K that is already there is solved exactly, however long it takes.
 
     Example:
         >>> Auto(memory_limit="500 MiB").decide(10_000, "float32").why
@@ -54,6 +56,7 @@ class Auto(Solver):
 
     ridge_scale: RidgeScale = "relative"
     memory_limit: int | float | str | None = None
+    time_limit: float | None = 300.0
 
     def solve(self, K: Array, y: Array, ridge: float, weights: Array | None = None) -> Solution:
         """Solve by the chosen solver; see `Solver.solve`.
