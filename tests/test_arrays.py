@@ -11,6 +11,7 @@ from widenet._arrays import (
     _left_to_groups,
     available_memory,
     format_bytes,
+    is_count,
     parse_memory,
     read_inputs,
     row_blocks,
@@ -86,6 +87,22 @@ def test_large_finite_numbers_whose_sum_overflows_pass():
 def test_points_that_do_not_match_are_refused(Y: object, message: str):
     with pytest.raises(InvalidInput, match=message):
         read_inputs(np.ones((2, 3)), Y)
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "expected"),
+    [
+        (1, 1, True),
+        (np.int64(3), 3, True),
+        (2, 3, False),
+        (0, 0, True),
+        (True, 1, False),
+        (2.0, 1, False),
+        ("2", 1, False),
+    ],
+)
+def test_whole_numbers_are_told_from_others(value: object, least: int, expected: bool):
+    assert is_count(value, least) is expected
 
 
 def test_row_blocks_cover_every_row_once():

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, isfinite
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -116,6 +117,11 @@ def _as_points(array: Array, name: str) -> Tensor:
             "Impute or drop them",
         )
     return points
+
+
+def is_count(value: object, least: int = 1) -> TypeGuard[int]:
+    """Whether `value` is a whole number, of Python or NumPy and no bool, of at least `least`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def row_blocks(rows: int, size: int) -> Iterator[slice]:

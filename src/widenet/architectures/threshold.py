@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from widenet._arrays import is_count
 from widenet.architectures.activations import Activation
 from widenet.architectures.base import Layer, serial, set_finite
 from widenet.architectures.layers import Dense
@@ -65,7 +66,7 @@ def sparse_network(threshold: float, depth: int = 1, trained: Literal["hidden", 
         Dense(bias_std=1.0, bias_init='zero', fan_in_scaling='none') >> ThresholdReLU(threshold=1.0)
         >> Dense(trainable=False)
     """
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+    if not is_count(depth):
         raise InvalidArchitecture("depth must be a whole number of hidden layers, 1 or more", repr(depth))
     if trained not in ("hidden", "all"):
         raise InvalidArchitecture("trained must be 'hidden' or 'all'", repr(trained))

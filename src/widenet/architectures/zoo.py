@@ -1,9 +1,9 @@
 """Named architectures."""
 
 from math import sqrt
-from numbers import Integral
 from typing import Literal
 
+from widenet._arrays import is_count
 from widenet.architectures.activations import Activation, ReLU
 from widenet.architectures.base import Layer, require_finite
 from widenet.architectures.layers import Dense
@@ -44,7 +44,7 @@ def fully_connected(
         >>> fully_connected(3, bias_std=0.1)
         (Dense(bias_std=0.1) >> ReLU()) ** 3 >> Dense(bias_std=0.1)
     """
-    if isinstance(depth, bool) or not isinstance(depth, Integral) or depth < 0:
+    if not is_count(depth, 0):
         raise InvalidArchitecture("depth must be a whole number of activations, 0 or more", repr(depth))
     if scaling not in ("ntk", "he", "arora", "geifman"):
         raise InvalidArchitecture("scaling must be 'ntk', 'he', 'arora' or 'geifman'", repr(scaling))

@@ -1,9 +1,9 @@
 """Named convolutional networks."""
 
 from math import sqrt
-from numbers import Integral
 from typing import Literal
 
+from widenet._arrays import is_count
 from widenet.architectures.activations import Activation, ReLU
 from widenet.architectures.base import Concat, Identity, Layer, require_finite
 from widenet.architectures.layers import Dense
@@ -157,5 +157,5 @@ def _checked(activation: object) -> Activation:
 
 
 def _require_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if not is_count(value):
         raise InvalidArchitecture(f"{name} must be a whole number, 1 or more", repr(value))

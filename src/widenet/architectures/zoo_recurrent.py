@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from math import sqrt
-from numbers import Integral
 from typing import Literal
 
+from widenet._arrays import is_count
 from widenet.architectures.base import Layer, serial
 from widenet.architectures.layers import Dense
 from widenet.architectures.recurrent import LastStep, Recurrent, StepwiseAverage
@@ -46,7 +46,7 @@ def recurrent(
         Recurrent(hidden_std=1.4, bias_std=0.1) ** 2 >> GlobalAveragePool() >> Dense()
     """
     for name, count, least in (("layers", layers, 1), ("frozen_layers", frozen_layers, 0)):
-        if isinstance(count, bool) or not isinstance(count, Integral) or count < least:
+        if not is_count(count, least):
             raise InvalidArchitecture(f"{name} must be a whole number, {least} or more", repr(count))
     if frozen_layers > layers:
         raise InvalidArchitecture(f"at most all {layers} recurrent layers can be frozen", str(frozen_layers))

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from math import sqrt
-from numbers import Integral, Real
+from numbers import Real
 from typing import Literal
 
+from widenet._arrays import is_count
 from widenet.architectures.activations import ReLU
 from widenet.architectures.base import Concat, Identity, Layer, require_finite, serial
 from widenet.architectures.layers import Dense
@@ -124,6 +125,6 @@ def branch_scales(alpha: Alpha, blocks: int) -> tuple[float, ...]:
 
 
 def _count(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if not is_count(value, least):
         raise InvalidArchitecture(f"{name} must be a whole number, {least} or more", repr(value))
     return int(value)

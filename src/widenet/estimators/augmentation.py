@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from widenet._arrays import is_count
 from widenet.errors import InvalidInput
 from widenet.estimators.classifier import KernelClassifier
 from widenet.estimators.regressor import KernelRegressor
@@ -80,7 +81,7 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         _check_shape(self.shape)
-        if isinstance(self.padding, bool) or not isinstance(self.padding, Integral) or self.padding < 0:
+        if not is_count(self.padding, 0):
             raise InvalidInput("padding must be a whole number of pixels, 0 or more", repr(self.padding))
 
     def __call__(self, X: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -121,7 +122,7 @@ class _AugmentedEnsemble(MetaEstimatorMixin, BaseEstimator):
     def _fit_members(self, X: np.ndarray, y: Any, base: Any) -> None:
         for name, least in (("members", 1), ("test_copies", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            if not is_count(value, least):
                 raise InvalidInput(f"{name} must be a whole number of at least {least}", repr(value))
         steps = _read_augmentations(self.augment)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

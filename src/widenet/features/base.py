@@ -1,9 +1,8 @@
 """What an explicit feature map is: a value that names it, and what it is once it has seen the form of the points."""
 
 from abc import ABC, abstractmethod
-from numbers import Integral
 
-from widenet._arrays import Array
+from widenet._arrays import Array, is_count
 from widenet.errors import InvalidInput
 
 
@@ -64,11 +63,11 @@ class FeatureMap(ABC):
 
 def require_size(owner: str, size: object, least: int = 1) -> None:
     """InvalidInput unless `size` is a whole number of at least `least`."""
-    if isinstance(size, bool) or not isinstance(size, Integral) or size < least:
+    if not is_count(size, least):
         raise InvalidInput(f"{owner}.size must be a whole number of at least {least}", repr(size))
 
 
 def require_seed(owner: str, seed: object) -> None:
     """InvalidInput unless `seed` is a whole number of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+    if not is_count(seed, 0):
         raise InvalidInput(f"{owner}.seed must be a whole number of at least 0", repr(seed))

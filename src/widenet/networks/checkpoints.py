@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from widenet._arrays import is_count
 from widenet._files import replaced
 from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput
 from widenet.networks.descent import GradientDescent
@@ -40,7 +41,7 @@ class Checkpoint:
     every: int = 100
 
     def __post_init__(self) -> None:
-        if isinstance(self.every, bool) or not isinstance(self.every, Integral) or self.every < 1:
+        if not is_count(self.every):
             raise InvalidInput("every must be a whole number of steps, 1 or more", repr(self.every))
 
     def write(self, identity: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

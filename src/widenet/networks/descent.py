@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from widenet._arrays import Array
+from widenet._arrays import Array, is_count
 from widenet.errors import InvalidInput
 
 Loss = Literal["squared", "cross_entropy"]
@@ -63,7 +63,7 @@ class GradientDescent:
             value = getattr(self, name)
             if value is None and name == "batch_size":
                 continue
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            if not is_count(value, least):
                 raise InvalidInput(f"{name} must be a whole number of at least {least}", repr(value))
         for name, options in (
             ("loss", ("squared", "cross_entropy")),

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from math import ceil, inf, sqrt
-from numbers import Integral
 
 import numpy as np
 import torch
 
-from widenet._arrays import Array, read_inputs
+from widenet._arrays import Array, is_count, read_inputs
 from widenet.architectures import Layer
 from widenet.errors import InvalidInput
 from widenet.networks.build import Init
@@ -96,7 +95,7 @@ def monte_carlo_ntk(
         >>> bool(np.linalg.norm(found.mean - NTK(arch)(X)) < 0.1 * np.linalg.norm(found.mean))
         True
     """
-    if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 2:
+    if not is_count(draws, 2):
         raise InvalidInput("draws must be a whole number, 2 or more, for a standard error", repr(draws))
     inputs = read_inputs(X)
     shape = tuple(inputs.X.shape[1:])

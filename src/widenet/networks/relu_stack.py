@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from math import isfinite, sqrt
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
+from widenet._arrays import is_count
 from widenet.errors import InvalidArchitecture, InvalidInput
 
 
@@ -34,7 +34,7 @@ def relu_stack(
         >>> [tuple(weight.shape) for weight in relu_stack((5, 64, 32, 1)).parameters()]
         [(64, 5), (32, 64), (1, 32)]
     """
-    if len(widths) < 3 or any(isinstance(w, bool) or not isinstance(w, Integral) or w < 1 for w in widths):
+    if len(widths) < 3 or any(not is_count(w) for w in widths):
         raise InvalidInput("widths must be 3 or more whole numbers from 1: input, hidden layers, output", repr(widths))
     if not isfinite(output_scale) or output_scale <= 0:
         raise InvalidInput("output_scale must be positive and finite", repr(output_scale))

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
-from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from widenet._arrays import Array
+from widenet._arrays import Array, is_count
 from widenet.errors import InvalidInput
 from widenet.networks.active_units import ActiveUnits
 from widenet.networks.descent import read_inputs, read_targets
@@ -52,7 +51,7 @@ class SparseReLUNetwork(nn.Module):
         self, fan_in: int, width: int, threshold: float, *, seed: int = 0, dtype: torch.dtype = torch.float64
     ) -> None:
         super().__init__()
-        if any(isinstance(size, bool) or not isinstance(size, Integral) or size < 1 for size in (fan_in, width)):
+        if any(not is_count(size) for size in (fan_in, width)):
             raise InvalidInput("fan_in and width must be whole numbers from 1", f"{fan_in!r} and {width!r}")
         if width % 2:
             raise InvalidInput("the width must be even: the second half mirrors the first", repr(width))

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from widenet._arrays import Array, row_blocks
+from widenet._arrays import Array, is_count, row_blocks
 from widenet.errors import InvalidInput
 from widenet.kernels.progress import counted
 from widenet.networks.checkpoints import Checkpoint, run_identity
@@ -41,7 +40,7 @@ class Recorder:
     every: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.every, bool) or not isinstance(self.every, Integral) or self.every < 1:
+        if not is_count(self.every):
             raise InvalidInput("every must be a whole number of steps, 1 or more", repr(self.every))
 
 

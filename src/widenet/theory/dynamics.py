@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from widenet._arrays import Array, read_inputs
+from widenet._arrays import Array, is_count, read_inputs
 from widenet.errors import InvalidInput
 from widenet.kernels.base import Kernel, require_number
 from widenet.solvers.base import read_targets
@@ -359,7 +359,7 @@ class TrainedNetworks:
         return [a * known - self.grams.root.T @ (q[:, None] * cross) for a, q in zip(own, filters, strict=True)]
 
     def _read_question(self, times: Array, members: object) -> Tensor:
-        if isinstance(members, bool) or not isinstance(members, int) or members < 1:
+        if not is_count(members):
             raise InvalidInput("members must be a whole number of at least 1", repr(members))
         return self._times(times)
 

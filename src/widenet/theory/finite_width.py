@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from math import ceil, expm1, inf, log1p, sqrt
-from numbers import Integral
 from typing import Literal
 
+from widenet._arrays import is_count
 from widenet.architectures.activations import Activation
 from widenet.architectures.layers import Dense
 from widenet.errors import InvalidArchitecture, InvalidInput
@@ -248,6 +248,6 @@ def _positive(value: float, name: str = "target") -> float:
 
 
 def _count(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if not is_count(value):
         raise InvalidInput(f"{name} must be a whole number, 1 or more", repr(value))
     return int(value)

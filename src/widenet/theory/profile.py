@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from widenet._arrays import is_count
 from widenet.errors import InvalidInput
 from widenet.kernels import Kernel
 
@@ -58,7 +59,7 @@ def sphere_profile(kernel: Kernel, dimension: int) -> SphereProfile:
     Raises:
         InvalidInput: If the dimension is below 2, or the kernel is not invariant under rotations.
     """
-    if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or dimension < 2:
+    if not is_count(dimension, 2):
         raise InvalidInput(
             "the dimension of the space around the sphere must be a whole number from 2", repr(dimension)
         )

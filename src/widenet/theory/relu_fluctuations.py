@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from math import ceil, exp, expm1, inf, log1p, prod, sqrt
-from numbers import Integral
 from typing import Literal
 
 import numpy as np
 from scipy.special import polygamma
 
+from widenet._arrays import is_count
 from widenet.architectures.base import require_finite
 from widenet.architectures.zoo_residual import Alpha, branch_scales
 from widenet.errors import InvalidInput
@@ -259,6 +259,6 @@ def _block_cost(a: np.ndarray, m: int) -> np.ndarray:
 
 
 def _count(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if not is_count(value):
         raise InvalidInput(f"{name} must be a whole number, 1 or more", repr(value))
     return int(value)

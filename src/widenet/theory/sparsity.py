@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from math import isfinite, log, sqrt
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
 from scipy.linalg import eigh
 from scipy.special import ndtr
 
-from widenet._arrays import Array, read_inputs, row_blocks
+from widenet._arrays import Array, is_count, read_inputs, row_blocks
 from widenet.architectures import ThresholdReLU, sparse_network
 from widenet.errors import InvalidInput
 from widenet.kernels import NTK, Kernel
@@ -103,7 +103,7 @@ def choose_threshold(width: int, alpha: float) -> float:
         >>> round(threshold, 3), round(10_000 * expected_active_fraction(threshold), 1)
         (1.919, 274.7)
     """
-    if isinstance(width, bool) or not isinstance(width, Integral) or width < 2:
+    if not is_count(width, 2):
         raise InvalidInput("width must be a whole number of units, 2 or more", repr(width))
     alpha = _number("alpha", alpha)
     if not 0 <= alpha <= 2:
@@ -154,7 +154,7 @@ def sparse_cost(points: int, fan_in: int, width: int, threshold: float) -> Spars
         (18637, 44)
     """
     for name, size in (("points", points), ("fan_in", fan_in), ("width", width)):
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+        if not is_count(size):
             raise InvalidInput(f"{name} must be a whole number from 1", repr(size))
     share, pairs = expected_active_fraction(threshold), points * width
     step = 2 * (fan_in + 1)

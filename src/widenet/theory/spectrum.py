@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import beta, roots_legendre
 
+from widenet._arrays import is_count
 from widenet.errors import InvalidInput
 from widenet.kernels import Kernel
 from widenet.theory.continuation import NotContinued
@@ -85,7 +86,7 @@ def zonal_spectrum(kernel: Kernel, d: int, k_max: int, route: Route = "auto") ->
         >>> zonal_spectrum(Laplace(1.0), d=3, k_max=2).eigenvalues.round(6)
         array([0.296997, 0.082682, 0.026734])
     """
-    if isinstance(k_max, bool) or not isinstance(k_max, (int, np.integer)) or k_max < 0:
+    if not is_count(k_max, 0):
         raise InvalidInput("k_max must be a whole number, 0 or more", repr(k_max))
     if route not in ("auto", "quadrature", "series"):
         raise InvalidInput("route must be 'auto', 'quadrature' or 'series'", repr(route))
