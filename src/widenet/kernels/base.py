@@ -180,14 +180,8 @@ def _cached_terms(kernel: Kernel, fan_in: int, norm: float | None) -> tuple[Angu
     return None if terms is not None and any(term.vanishing for term in terms) else terms
 
 
-@dataclass(frozen=True)
-class Sum(Kernel):
-    """K1 + K2: the kernel of independent functions added.
-
-    Args:
-        first: K1.
-        second: K2.
-    """
+class Combined(Kernel):
+    """A kernel made from two others, `first` and `second`, of points of one kind."""
 
     first: Kernel
     second: Kernel
@@ -206,14 +200,28 @@ class Sum(Kernel):
         return max(self.first._pair_size(X), self.second._pair_size(X))
 
     def _working_bytes(self, X: Tensor) -> tuple[int, int]:
-        return _larger(self.first._working_bytes(X), self.second._working_bytes(X))
-
-    def __repr__(self) -> str:
-        return f"{self.first!r} + {_bracketed(self.second, Sum)}"
+        first, second = self.first._working_bytes(X), self.second._working_bytes(X)
+        return max(first[0], second[0]), max(first[1], second[1])
 
     def _check_points(self, X: Tensor) -> None:
         self.first._check_points(X)
         self.second._check_points(X)
+
+
+@dataclass(frozen=True)
+class Sum(Combined):
+    """K1 + K2: the kernel of independent functions added.
+
+    Args:
+        first: K1.
+        second: K2.
+    """
+
+    first: Kernel
+    second: Kernel
+
+    def __repr__(self) -> str:
+        return f"{self.first!r} + {_bracketed(self.second, Sum)}"
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         first, second = self.first._angular(fan_in, norm), self.second._angular(fan_in, norm)
@@ -227,7 +235,7 @@ class Sum(Kernel):
 
 
 @dataclass(frozen=True)
-class Product(Kernel):
+class Product(Combined):
     """K1 K2, entry by entry (Schur product), again positive semi-definite.
 
     Args:
@@ -238,28 +246,8 @@ class Product(Kernel):
     first: Kernel
     second: Kernel
 
-    def __post_init__(self) -> None:
-        _require_kernels(self, self.first, self.second)
-
-    @property
-    def _packs(self) -> bool:
-        return self.first._packs
-
-    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
-        return self.first._read_inputs(X, Y)
-
-    def _pair_size(self, X: Tensor) -> int:
-        return max(self.first._pair_size(X), self.second._pair_size(X))
-
-    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
-        return _larger(self.first._working_bytes(X), self.second._working_bytes(X))
-
     def __repr__(self) -> str:
         return f"{_bracketed(self.first, Sum)} * {_bracketed(self.second, Sum, Product, Scaled)}"
-
-    def _check_points(self, X: Tensor) -> None:
-        self.first._check_points(X)
-        self.second._check_points(X)
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         first, second = self.first._angular(fan_in, norm), self.second._angular(fan_in, norm)
@@ -274,21 +262,10 @@ class Product(Kernel):
         return self.first._diagonal(X) * self.second._diagonal(X)
 
 
-@dataclass(frozen=True)
-class Scaled(Kernel):
-    """factor * K.
+class Derived(Kernel):
+    """A kernel made from one other, `kernel`, whose points it reads and whose memory it takes."""
 
-    Args:
-        factor: A finite number, at least 0.
-        kernel: K.
-    """
-
-    factor: float
     kernel: Kernel
-
-    def __post_init__(self) -> None:
-        _require_kernels(self, self.kernel)
-        object.__setattr__(self, "factor", require_number("the factor of a kernel", self.factor, positive=False))
 
     @property
     def _packs(self) -> bool:
@@ -303,11 +280,28 @@ class Scaled(Kernel):
     def _working_bytes(self, X: Tensor) -> tuple[int, int]:
         return self.kernel._working_bytes(X)
 
-    def __repr__(self) -> str:
-        return f"{self.factor!r} * {_bracketed(self.kernel, Sum, Product, Scaled)}"
-
     def _check_points(self, X: Tensor) -> None:
         self.kernel._check_points(X)
+
+
+@dataclass(frozen=True)
+class Scaled(Derived):
+    """factor * K.
+
+    Args:
+        factor: A finite number, at least 0.
+        kernel: K.
+    """
+
+    factor: float
+    kernel: Kernel
+
+    def __post_init__(self) -> None:
+        _require_kernels(self, self.kernel)
+        object.__setattr__(self, "factor", require_number("the factor of a kernel", self.factor, positive=False))
+
+    def __repr__(self) -> str:
+        return f"{self.factor!r} * {_bracketed(self.kernel, Sum, Product, Scaled)}"
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         terms = self.kernel._angular(fan_in, norm)
@@ -320,10 +314,6 @@ class Scaled(Kernel):
 
     def _diagonal(self, X: Tensor) -> Tensor:
         return self.factor * self.kernel._diagonal(X)
-
-
-def _larger(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
-    return max(first[0], second[0]), max(first[1], second[1])
 
 
 def _bracketed(kernel: Kernel, *kinds: type[Kernel]) -> str:

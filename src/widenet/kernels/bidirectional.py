@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from widenet._arrays import Array, Inputs
 from widenet.errors import InvalidInput
-from widenet.kernels.base import Kernel
+from widenet.kernels.base import Derived, Kernel
 from widenet.kernels.sequences import reversed_sequences
 
 
 @dataclass(frozen=True)
-class Bidirectional(Kernel):
+class Bidirectional(Derived):
     """K(x, y) + K(reversed x, reversed y): two networks with weights of their own, one for each direction, added.
 
     `Bidirectional(Normalized(kernel))` where the kernel itself would overflow.
@@ -45,22 +44,6 @@ class Bidirectional(Kernel):
             raise InvalidInput(
                 "Bidirectional takes a kernel of sequences", repr(self.kernel), "Use NTK(Recurrent(...) >> Dense())"
             )
-
-    @property
-    def _packs(self) -> bool:
-        return True
-
-    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
-        return self.kernel._read_inputs(X, Y)
-
-    def _pair_size(self, X: Tensor) -> int:
-        return self.kernel._pair_size(X)
-
-    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
-        return self.kernel._working_bytes(X)
-
-    def _check_points(self, X: Tensor) -> None:
-        self.kernel._check_points(X)
 
     def _cross(self, X: Tensor, Y: Tensor, *, same: bool) -> Tensor:
         back = reversed_sequences(X)

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from widenet._arrays import Array, Inputs
 from widenet.errors import InvalidInput
 from widenet.kernels.angle import AngularTerm
-from widenet.kernels.base import Kernel
+from widenet.kernels.base import Derived, Kernel
 from widenet.kernels.dot_product import require_directions
 
 
 @dataclass(frozen=True)
-class Homogeneous(Kernel):
+class Homogeneous(Derived):
     """|x| |y| K(x / |x|, y / |y|): a kernel read on the sphere, and linear along every ray as the ReLU NTK is.
 
     Args:
@@ -40,15 +39,9 @@ class Homogeneous(Kernel):
         if self.kernel._packs:
             raise InvalidInput("Homogeneous takes a kernel of arrays, whose points have a norm", repr(self.kernel))
 
-    def _pair_size(self, X: Tensor) -> int:
-        return self.kernel._pair_size(X)
-
-    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
-        return self.kernel._working_bytes(X)
-
     def _check_points(self, X: Tensor) -> None:
         require_directions(self, X)
-        self.kernel._check_points(X)
+        super()._check_points(X)
 
     def _angular(self, fan_in: int, norm: float | None) -> tuple[AngularTerm, ...] | None:
         terms = self.kernel._angular(fan_in, 1.0)
@@ -74,7 +67,7 @@ def _directions(X: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Normalized(Kernel):
+class Normalized(Derived):
     """K(x, y) / sqrt(K(x, x) K(y, y)): the cosine of the angle between the features of the points.
 
     Args:
@@ -96,21 +89,8 @@ class Normalized(Kernel):
     def __post_init__(self) -> None:
         _require_kernel(self, self.kernel)
 
-    @property
-    def _packs(self) -> bool:
-        return self.kernel._packs
-
-    def _read_inputs(self, X: Array, Y: Array | None = None) -> Inputs:
-        return self.kernel._read_inputs(X, Y)
-
-    def _pair_size(self, X: Tensor) -> int:
-        return self.kernel._pair_size(X)
-
-    def _working_bytes(self, X: Tensor) -> tuple[int, int]:
-        return self.kernel._working_bytes(X)
-
     def _check_points(self, X: Tensor) -> None:
-        self.kernel._check_points(X)
+        super()._check_points(X)
         with torch.no_grad():
             bad = (~(self.kernel._in_range()._diagonal(X) > 0)).nonzero()[:, 0]
         if len(bad):
