@@ -21,7 +21,7 @@ _TRITON = find_spec("triton") is not None  # it comes with torch's CUDA builds f
 if _TRITON:
     from widenet.kernels import _fused_triton
 
-_TILE = 256
+_TILE = 256  # rows and columns of a tile
 _PART = 2**14  # near pairs a torch call
 _PAD = 16  # keeps the rows of a tile out of one another's cache sets
 _EXACT_SWITCH = 1e-6  # sine below which even a double-precision product is not exact enough for float32
@@ -103,14 +103,35 @@ def _gram(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> Tensor
     compiled = compiled_terms(terms, X.dtype) if X.device.type == "cpu" else None
     if compiled is None:
         return _plain_gram(terms, X, Y)
-    left = _Rows.of(X)
-    right = left if Y is None else _Rows.of(Y)
+    source = AngularTiles(compiled, X, Y)
     result = new_matrix(len(X), len(X) if Y is None else len(Y), X)
-    fill = _Tiles(compiled, left, right, result.numpy(), left is right)
-    tiles = tile_corners(len(left.rows), len(right.rows), _TILE, symmetric=Y is None)
+    target = result.numpy()
+
+    def fill(corner: tuple[int, int]) -> None:
+        i, j = corner
+        rows, columns = slice(i, min(i + _TILE, target.shape[0])), slice(j, min(j + _TILE, target.shape[1]))
+        shape, same = (rows.stop - i, columns.stop - j), Y is None and i == j
+        values = source.values(rows, columns, same=same)
+        _fused.store_tile(values, shape, target, i, j)
+        if Y is None and not same:
+            _fused.store_mirrored(values, shape, target, j, i)
+
+    tiles = tile_corners(len(result), result.shape[1], _TILE, symmetric=Y is None)
     run_tiles(fill, tiles, threads=torch.get_num_threads())
-    _fill_zero_rows(result, left, right)
+    _fill_zero_rows(result, source.left, source.right)
     return result
+
+
+def angular_tiles(terms: tuple[AngularTerm, ...], X: Tensor, Y: Tensor | None) -> "AngularTiles | None":
+    """The tiles of a Gram matrix that is not to be stored; None where the fused loops do not apply.
+
+    That is on an accelerator, where a function is too rough to compile, and where a row is zero.
+    """
+    compiled = compiled_terms(terms, X.dtype) if X.device.type == "cpu" else None
+    tiles = None if compiled is None else AngularTiles(compiled, X, Y)
+    if tiles is None or (tiles.left.norms == 0).any() or (tiles.right.norms == 0).any():
+        return None
+    return tiles
 
 
 class _Buffer(threading.local):
@@ -119,18 +140,27 @@ class _Buffer(threading.local):
     tile: Tensor | None = None
 
 
-class _Tiles:
-    """Fills one tile of the result a call; holds what all tiles share."""
+class AngularTiles:
+    """Tiles of a Gram matrix of terms in the angle, one at a time in the working memory of each thread.
 
-    def __init__(self, compiled: CompiledTerms, left: _Rows, right: _Rows, result: np.ndarray, symmetric: bool) -> None:
-        self.compiled, self.left, self.right, self.result, self.symmetric = compiled, left, right, result, symmetric
-        self.weights = left.weights(compiled.degrees), right.weights(compiled.degrees)
+    Args:
+        compiled: The terms.
+        X: Points, (n, d), on the CPU.
+        Y: Points, (m, d), or None for X itself.
+    """
+
+    def __init__(self, compiled: CompiledTerms, X: Tensor, Y: Tensor | None) -> None:
+        self.compiled, self.left = compiled, _Rows.of(X)
+        self.right = self.left if Y is None else _Rows.of(Y)
+        self.weights = self.left.weights(compiled.degrees), self.right.weights(compiled.degrees)
         self.buffer = _Buffer()
 
-    def __call__(self, corner: tuple[int, int]) -> None:
-        i, j = corner
-        rows, columns = slice(i, min(i + _TILE, len(self.left.rows))), slice(j, min(j + _TILE, len(self.right.rows)))
-        shape, same = (rows.stop - i, columns.stop - j), self.symmetric and i == j
+    def values(self, rows: slice, columns: slice, *, same: bool) -> np.ndarray:
+        """Kernel values between rows of X and of Y, at most 256 of each, in the first entries of the first rows.
+
+        The array is this thread's buffer, which its next call overwrites; `same` says that the tile lies on the
+        diagonal of K(X, X).
+        """
         values = self._sines(rows, columns, same)
         _fused.evaluate_tile(
             values,
@@ -140,10 +170,8 @@ class _Tiles:
             same,
         )
         if same:
-            _fused.mirror_within(values, shape[0])
-        _fused.store_tile(values, shape, self.result, i, j)
-        if self.symmetric and not same:
-            _fused.store_mirrored(values, shape, self.result, j, i)
+            _fused.mirror_within(values, rows.stop - rows.start)
+        return values
 
     def _sines(self, rows: slice, columns: slice, same: bool) -> np.ndarray:
         """Signed sines of the angles of one tile, with near pairs repaired, in this thread's buffer."""

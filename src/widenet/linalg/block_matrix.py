@@ -12,10 +12,9 @@ from torch import Tensor
 from widenet._arrays import Array, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.kernels.progress import counted
+from widenet.linalg.products import TileSums, add_block, add_transposed_block
 
 Progress = Callable[[int, int], None]  # told the blocks done and the blocks in all
-
-_TILE = 512  # rows of a float64 copy of a float32 block: small enough to be still in cache for its second use
 
 
 @dataclass(frozen=True)
@@ -116,39 +115,33 @@ class BlockMatrix(ABC):
 
         Cost:
             One evaluation of every block (of half of them where the matrix is symmetric) and 2 n m k
-            flops; memory: one block, its float64 copy in tiles, and the result.
+            flops in all threads; memory: one block, float64 copies of tiles of it, and the result.
         """
-        right = self._right(v, self.shape[1])
-        result = torch.zeros(self.shape[0], right.shape[1], dtype=torch.float64, device=self._device)
+        sums = TileSums(self._right(v, self.shape[1]), self.shape[0])
         for (rows, columns), block in self._blocks():
-            mirror = self.layout.symmetric and rows != columns
-            for start in range(0, len(block), _TILE):
-                tile = block[start : start + _TILE].to(torch.float64)
-                part = slice(rows.start + start, rows.start + start + len(tile))
-                result[part].addmm_(tile, right[columns])
-                if mirror:
-                    result[columns].addmm_(tile.T, right[part])
-        return self._left(result, v)
+            add_block(sums, block, rows, columns, mirror=self.layout.symmetric and rows != columns)
+        return self._left(sums.result, v)
 
     def _transposed_product(self, v: Array) -> Array:
-        right = self._right(v, self.shape[0])
-        result = torch.zeros(self.shape[1], right.shape[1], dtype=torch.float64, device=self._device)
+        sums = TileSums(self._right(v, self.shape[0]), self.shape[1])
         for (rows, columns), block in self._blocks():
-            for start in range(0, len(block), _TILE):
-                tile = block[start : start + _TILE].to(torch.float64)
-                part = slice(rows.start + start, rows.start + start + len(tile))
-                result[columns].addmm_(tile.T, right[part])
-        return self._left(result, v)
+            add_transposed_block(sums, block, rows, columns)
+        return self._left(sums.result, v)
 
     def as_linear_operator(self) -> LinearOperator:
         """This matrix for `scipy.sparse.linalg`: products of NumPy vectors and matrices."""
         return _Operator(self)
 
     def _blocks(self) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
+        for i, j in self._corners():
+            yield self.layout.slices(i, j), self.block(i, j)
+
+    def _corners(self) -> Iterator[tuple[int, int]]:
+        """Corners of the blocks of a long computation, whose progress is told after each."""
         total = self.layout.count()
         with counted(total) as step:
-            for done, (i, j) in enumerate(self.layout.corners()):
-                yield self.layout.slices(i, j), self.block(i, j)
+            for done, corner in enumerate(self.layout.corners()):
+                yield corner
                 step()
                 if self.progress is not None:
                     self.progress(done + 1, total)

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from widenet._arrays import Array, Inputs, format_bytes, parse_memory
 from widenet.errors import InvalidInput, MemoryLimitExceeded
+from widenet.kernels.angle import angular_tiles
 from widenet.kernels.base import Kernel
 from widenet.linalg.block_matrix import BlockLayout, BlockMatrix, Progress
 from widenet.linalg.disk import StoredKernelMatrix, fingerprint, store_blocks
+from widenet.linalg.products import TileSums, add_tiles
 
 _LARGEST_BLOCK = 2048  # rows: larger blocks save nothing, since the cost of a call is already hidden
 _SMALLEST_BLOCK = 16
@@ -83,6 +85,20 @@ class KernelMatrix(BlockMatrix):
         return self.kernel._gram(
             Inputs(X, Y, numpy=False)
         )  # the points are tensors already, maybe of a form of their own
+
+    def __matmul__(self, v: Array) -> Array:
+        """Product K v with sums in float64; see `BlockMatrix.__matmul__`.
+
+        Tiles of a kernel of the angle are multiplied in the cache in which they are computed: no block is stored.
+        """
+        terms = self.kernel._angular_terms(self.X, self.Y)
+        tiles = None if terms is None else angular_tiles(terms, self.X, self.Y)
+        if tiles is None:
+            return super().__matmul__(v)
+        sums = TileSums(self._right(v, self.shape[1]), self.shape[0])
+        for i, j in self._corners():
+            add_tiles(sums, tiles.values, *self.layout.slices(i, j), symmetric=self.layout.symmetric)
+        return self._left(sums.result, v)
 
     def rows(self, indices: Array) -> Array:
         """Rows K(X[indices], Y), (len(indices), m); indices are integers, negative from the end, or a mask."""
