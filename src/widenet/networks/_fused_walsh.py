@@ -171,7 +171,7 @@ def stages(x, size, stride):
 
 
 @_loop
-def _signed_transform(source, x, size, signs, sign):
+def signed_transform(source, x, size, signs, sign):
     """Write H D source to x, which may be the source; the signs of D stand from `sign` on. The size is 16 or more."""
     lanes = width(x)
     for row in range(0, size, 16):
@@ -186,7 +186,7 @@ def _signed_transform(source, x, size, signs, sign):
 def block_product(source, x, size, signs, start, rows):
     """Write H D1 H D2 H D3 source to x; the signs are those of a block that starts at row `start` of `rows`."""
     for stage in range(2, -1, -1):
-        _signed_transform(source, x, size, signs, stage * rows + start)
+        signed_transform(source, x, size, signs, stage * rows + start)
         source = x
 
 
@@ -196,7 +196,7 @@ def add_transposed(x, total, size, signs, start, rows):
     lanes = width(x)
     stages(x, size, 1)
     for stage in range(2):
-        _signed_transform(x, x, size, signs, stage * rows + start)
+        signed_transform(x, x, size, signs, stage * rows + start)
     for row in range(size):
         term = load(x, row * lanes) * read(signs, 2 * rows + start + row)
         store(total, row * lanes, load(total, row * lanes) + term)
