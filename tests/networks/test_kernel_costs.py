@@ -6,11 +6,11 @@ from widenet.errors import MemoryLimitExceeded
 from widenet.networks.kernel_costs import (
     Task,
     Work,
-    expands,
     jacobian_work,
     lay_out,
     products_work,
     structured_work,
+    way_of,
 )
 from widenet.networks.module_structure import PartSize, Structure
 from widenet.networks.structured import Part
@@ -43,11 +43,29 @@ def test_few_positions_are_kept_and_many_are_summed():
     many = PartSize(groups=1, positions=256, inputs=27, outputs=32, parameters=27 * 32)
     few = PartSize(groups=1, positions=4, inputs=4608, outputs=512, parameters=4608 * 512)
     for form in ("trace", "full"):
-        assert expands(many, 10, task(form))
-        assert not expands(few, 10, task(form))
-    assert not expands(DENSE, 10, task())
-    assert expands(PartSize(4, 4, 9, 1, 36), 10, task())
-    assert expands(PartSize(0, 1, 64, 0, 128), 10, task())
+        assert way_of(many, 10, task(form)) == "gradients"
+        assert way_of(few, 10, task(form)) == "pairs of positions"
+    assert way_of(DENSE, 10, task()) == "outer products"
+    assert way_of(PartSize(4, 4, 9, 1, 36), 10, task()) == "gradients"
+    assert way_of(PartSize(0, 1, 64, 0, 128), 10, task()) == "gradients"
+
+
+SLICED = PartSize(groups=1, positions=64, inputs=288, outputs=64, parameters=64 * 288 + 64)
+
+
+def test_gradients_that_outgrow_their_factors_are_formed_in_slices():
+    assert way_of(SLICED, 10, task()) == "gradients in slices"
+    work = structured_work(structure(SLICED), 0, task())
+    assert work.kept == 8 * (64 * (288 + 10 * 64) + 10 * 288)
+    assert (work.a_pair, work.forming) == (2 * 10 * SLICED.parameters, 2 * 10 * 64 * SLICED.parameters)
+    every = lay_out(work, structure(SLICED), task())
+    # One block of 100 points meets the other once, and each forms its gradients.
+    assert every.flops == 200 * (work.a_point + work.forming) + 100**2 * work.a_pair
+    many = lay_out(work, structure(SLICED), task(columns=400))
+    assert many.columns == 200  # of at most 269 that take 128 MiB
+    assert many.flops == 500 * work.a_point + (2 * 100 + 400) * work.forming + 100 * 400 * work.a_pair
+    itself = lay_out(work, structure(SLICED), task(symmetric=True))
+    assert itself.flops == 100 * (work.a_point + work.forming) + 5050 * work.a_pair
 
 
 def test_a_symmetric_kernel_is_half_of_the_pairs():

@@ -10,8 +10,10 @@ from widenet.networks.kernel_factors import (
     GradientFactor,
     OuterFactor,
     PositionsFactor,
+    SlicedFactor,
     form_shape,
     inner_products,
+    sliced,
 )
 
 
@@ -57,6 +59,30 @@ def test_tiles_of_positions_do_not_matter(monkeypatch):
         torch.testing.assert_close(first.between(second, form), expected, rtol=1e-13, atol=1e-13)
 
 
+SLICED = [SlicedFactor(f.inputs, f.cotangents.permute(0, 2, 3, 1), f.scale, f.constant) for f in POSITIONS]
+
+
+@pytest.mark.parametrize("size", [1, 3 * 3 * 2 * 8 * 3, 2**20], ids=["one channel", "three of four", "all"])
+def test_slices_of_gradients_add_up(size, monkeypatch):
+    monkeypatch.setattr("widenet.networks.kernel_factors.SLICE", size)
+    for first, second in (SLICED, SLICED[:1] * 2):
+        expected = by_loops(*(POSITIONS[SLICED.index(factor)] for factor in (first, second)))
+        full = first.between(second, "full")
+        np.testing.assert_allclose(full[0].permute(0, 2, 1, 3), expected, rtol=1e-11, atol=1e-13)
+        trace = first.between(second, "trace")[0, :, 0, :, 0]
+        np.testing.assert_allclose(trace, np.einsum("ijaa->ij", expected), rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(first.squares(), np.einsum("iiaa->ia", expected), rtol=1e-11)
+    bias = SlicedFactor(first.inputs[..., :0], first.cotangents, 0.0, 0.5)
+    np.testing.assert_allclose(bias.squares(), 0.5 * first.cotangents.sum(3).square().sum(2), rtol=1e-12)
+
+
+def test_whole_factors_come_before_slices():
+    left, right = [SLICED[0], OUTER[0], POSITIONS[0]], [SLICED[1], OUTER[1], POSITIONS[1]]
+    first, *others = sliced(left, right)
+    assert (first[0], first[1]) == (left[1:], right[1:])
+    assert [[type(part) for side in pair for part in side] for pair in others] == [[GradientFactor] * 2] * 2
+
+
 def test_gradients_are_their_own_features():
     first, second = GradientFactor(draw(3, 2, 7)), GradientFactor(draw(4, 2, 7))
     expected = torch.einsum("iap,jbp->ijab", first.gradients, second.gradients)
@@ -67,7 +93,7 @@ def test_gradients_are_their_own_features():
 
 
 @pytest.mark.parametrize(
-    "factor", [OUTER[0], POSITIONS[0], GradientFactor(draw(3, 2, 7))], ids=lambda f: type(f).__name__
+    "factor", [OUTER[0], POSITIONS[0], SLICED[0], GradientFactor(draw(3, 2, 7))], ids=lambda f: type(f).__name__
 )
 def test_rows_are_those_of_the_points(factor):
     some = factor.rows(slice(1, 3))

@@ -70,14 +70,14 @@ def test_gradients_of_layers_used_twice_and_tied():
     assert not torch.allclose(wrong, whole["last.weight"])
 
 
-@pytest.mark.parametrize("expand", [True, False])
-def test_factors_hold_the_squared_gradients_of_a_part(expand):
+@pytest.mark.parametrize("way", ["gradients", "gradients in slices", "pairs of positions"])
+def test_factors_hold_the_squared_gradients_of_a_part(way):
     function, parts, X = parts_of("positions")
     view, every = see(function, parts, X), gradients(function.module, X)
     sizes = [function.count(part.names) for part in parts]
     for part, rows in zip(parts, every.split(sizes, 2), strict=True):
         with torch.no_grad():
-            found = sum(factor.squares() for factor in factors_of(part, view.of(part), expand))
+            found = sum(factor.squares() for factor in factors_of(part, view.of(part), way))
         torch.testing.assert_close(found, rows.square().sum(2), rtol=1e-11, atol=1e-12)
 
 

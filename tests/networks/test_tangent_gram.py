@@ -21,7 +21,7 @@ def source(structured: bool) -> FactorSource:
         return FactorSource(FUNCTION, (), names)
     parts = find_parts(MODULE, names)
     # One part by its gradients, one by Jacobians, one by outer products.
-    return FactorSource(FUNCTION, [(parts[0], True), (parts[1], False)], parts[2].names)
+    return FactorSource(FUNCTION, [(parts[0], "gradients"), (parts[1], "outer products")], parts[2].names)
 
 
 @pytest.mark.parametrize("blocks", LAYOUTS)
@@ -46,6 +46,22 @@ def test_a_kernel_with_itself_is_symmetric_to_the_last_bit(form, cells, monkeypa
     products = gram_of_products(FUNCTION, Request(X, None, form, 3, Layout(6, 4, 3, 0.0, 0, 0.0)))
     assert torch.equal(products, products.permute(0, 3, 4, 1, 2))
     torch.testing.assert_close(products, found, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["trace", "per_output", "full"])
+@pytest.mark.parametrize("blocks", LAYOUTS)
+def test_slices_of_several_parts_are_summed(form, blocks, monkeypatch):
+    module, points, others = module_and_points("volumes", (9, 7))
+    function = ModuleFunction.of(module, None, points)
+    first, last = find_parts(module, tuple(function.parameters))
+    monkeypatch.setattr("widenet.networks.kernel_factors.SLICE", 1)
+    slices = FactorSource(function, [(first, "gradients in slices"), (last, "gradients in slices")], ())
+    whole = FactorSource(function, [(first, "pairs of positions"), (last, "outer products")], ())
+    for Z in (None, others):
+        request = Request(points, Z, form, 1, Layout(*blocks, 0.0, 0, 0.0))
+        found = gram_of_factors(slices, request)
+        torch.testing.assert_close(found, gram_of_factors(whole, request), rtol=1e-11, atol=1e-12)
+        assert Z is not None or torch.equal(found, found.permute(0, 3, 4, 1, 2))
 
 
 def test_factors_are_differentiable_in_the_points():

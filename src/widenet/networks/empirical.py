@@ -12,11 +12,12 @@ from widenet.errors import InvalidInput
 from widenet.kernels.angle import AngularTerm
 from widenet.kernels.base import Kernel
 from widenet.networks.jacobian import pull_back, push_forward, squared_gradients
-from widenet.networks.kernel_costs import Task, expands
-from widenet.networks.kernel_factors import Factor, Form
+from widenet.networks.kernel_costs import Task, way_of
+from widenet.networks.kernel_factors import Factor, Form, Way
 from widenet.networks.kernel_plan import Method, TangentKernelPlan, choose
 from widenet.networks.module_function import ModuleFunction, check_module, evaluation, select_parameters
 from widenet.networks.module_structure import Structure, investigate
+from widenet.networks.structured import Part
 from widenet.networks.tangent_gram import FactorSource, Request, between, gram_of_factors, gram_of_products
 
 
@@ -233,7 +234,9 @@ class _Prepared:
         if not structured:
             return FactorSource(self.function, (), tuple(self.function.parameters))
         structure = self.structure
-        parts = [(part, expands(size, structure.outputs, task)) for part, size in structure.parts]
+        parts: list[tuple[Part, Way]] = [
+            (part, way_of(size, structure.outputs, task)) for part, size in structure.parts
+        ]
         return FactorSource(self.function, parts, structure.rest)
 
 

@@ -5,12 +5,13 @@ from math import ceil
 
 from widenet._arrays import format_bytes
 from widenet.errors import MemoryLimitExceeded
-from widenet.networks.kernel_factors import Form
+from widenet.networks.kernel_factors import SLICE, Form, Way
 from widenet.networks.module_structure import PartSize, Structure
 
 # Only ratios of these matter, to weigh products, passes over memory and calls against one another: one core's order.
 _FLOPS, _BYTES, _CALLS = 5e10, 5e9, 1e4  # a second
-_BATCH = 64 * 2**20  # bytes of a batch of points while it is evaluated: larger ones gain nothing
+_BATCH = 32 * 2**20  # bytes of a batch of points while it is evaluated: larger ones gain nothing
+_COLUMNS = 128 * 2**20  # bytes of what is kept of a block of columns
 _TEMPORARY = 32 * 2**20  # bytes of the temporaries of a tile of pairs
 _FEWEST = 64  # columns of a block that keep products of matrices efficient
 
@@ -61,6 +62,7 @@ class Work:
         kept: Bytes kept of one point while its pairs are computed.
         passing: Bytes of one point while it is evaluated.
         calls: Evaluations of the module on a block of points for each column; 0 where points are evaluated once.
+        forming: Flops of the gradients of one point that are formed in slices, for every block that it meets.
     """
 
     a_point: float
@@ -69,6 +71,7 @@ class Work:
     kept: int
     passing: int
     calls: int = 0
+    forming: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ def products_work(structure: Structure, task: Task) -> Work:
     return Work(2.0 * outputs * flops, 3.0 * outputs * flops, 2.0 * outputs * structure.saved, 0, passing, outputs)
 
 
-def expands(size: PartSize, outputs: int, task: Task) -> bool:
-    """Whether the gradients of a part are formed, because that costs less than its sums over pairs of positions.
+def way_of(size: PartSize, outputs: int, task: Task) -> Way:
+    """How a part enters the kernel: by gradients that are formed, or by sums over pairs of positions, as costs less.
 
-    Always for gains and for groups of channels, never for matrices at one position.
+    Always by gradients for gains and for groups of channels, never for matrices at one position. Gradients that take
+    more memory than what they are formed of are formed in slices.
 
     Args:
         size: Sizes of the part.
@@ -118,15 +122,17 @@ def expands(size: PartSize, outputs: int, task: Task) -> bool:
         task: What is asked.
     """
     if size.groups != 1:
-        return True
+        return "gradients"
     if size.positions == 1:
-        return False
-    points = task.rows + (0 if task.symmetric else task.columns)
+        return "outer products"
     formed, kept = _expanded(size, outputs, task), _positions(size, outputs, task)
+    points = task.rows + (0 if task.symmetric else task.columns)
     times = [
         (points * w.a_point + task.pairs * w.a_pair) / _FLOPS + task.pairs * w.moved / _BYTES for w in (formed, kept)
     ]
-    return times[0] <= times[1]
+    if times[0] > times[1]:
+        return "pairs of positions"
+    return "gradients in slices" if _sliced(size, outputs, task).kept < formed.kept else "gradients"
 
 
 def _expanded(size: PartSize, outputs: int, task: Task) -> Work:
@@ -149,6 +155,12 @@ def _positions(size: PartSize, outputs: int, task: Task) -> Work:
     return Work(0.0, flops + 2.0 * carried * length / outputs, 4.0 * carried * task.itemsize, kept, kept)
 
 
+def _sliced(size: PartSize, outputs: int, task: Task) -> Work:
+    formed, kept = _expanded(size, outputs, task), _positions(size, outputs, task)
+    one = outputs * size.inputs * task.itemsize  # gradients by one channel
+    return Work(0.0, formed.a_pair, 0.0, kept.kept + one, kept.kept, forming=formed.a_point)
+
+
 def structured_work(structure: Structure, rest: int, task: Task) -> Work:
     """Factors of every part, and gradients by the parameters that no part has.
 
@@ -159,9 +171,9 @@ def structured_work(structure: Structure, rest: int, task: Task) -> Work:
     """
     outputs = structure.outputs
     works = []
+    ways = {"gradients": _expanded, "gradients in slices": _sliced}
     for _, size in structure.parts:
-        formed = expands(size, outputs, task)
-        works.append(_expanded(size, outputs, task) if formed else _positions(size, outputs, task))
+        works.append(ways.get(way_of(size, outputs, task), _positions)(size, outputs, task))
     if rest:
         works.append(jacobian_work(structure, rest, task))
     return Work(
@@ -171,6 +183,7 @@ def structured_work(structure: Structure, rest: int, task: Task) -> Work:
         sum(work.kept for work in works),
         # Inputs and derivatives of all layers, then the gradients of one after the other.
         (1 + outputs) * structure.saved + sum(work.passing for work in works),
+        forming=sum(work.forming for work in works),
     )
 
 
@@ -187,6 +200,8 @@ def lay_out(work: Work, structure: Structure, task: Task) -> Layout:
     """
     result = task.result(structure.outputs)
     beside = result + min(3 * result, _TEMPORARY)
+    if work.forming:
+        beside += 2 * SLICE
     if work.calls:
         beside += 4 * structure.parameters * task.itemsize
     free = task.limit - beside
@@ -204,7 +219,8 @@ def lay_out(work: Work, structure: Structure, task: Task) -> Layout:
     if task.symmetric and task.rows * kept <= free:
         rows, columns = task.rows, task.rows
     else:
-        columns = int(max(1, min(task.columns, max(_FEWEST, _BATCH // kept), free // 4 // kept)))
+        columns = int(max(1, min(task.columns, max(_FEWEST, _COLUMNS // kept), free // 4 // kept)))
+        columns = ceil(task.columns / ceil(task.columns / columns))
         rows = int(max(1, min(task.rows, (free - columns * kept) // kept)))
     return _costed(work, task, (rows, columns, batch), beside)
 
@@ -217,7 +233,10 @@ def _costed(work: Work, task: Task, blocks: tuple[int, int, int], beside: int) -
     else:
         others = task.rows * (strips - 1) / 2 if task.symmetric else strips * task.columns
         points, calls = task.rows + others, 0
-    flops = points * work.a_point + task.pairs * work.a_pair
+    meetings = ceil(task.columns / columns) * task.rows + strips * task.columns
+    if task.symmetric:
+        meetings = task.rows + (meetings / 2 if strips > 1 else 0)
+    flops = points * work.a_point + task.pairs * work.a_pair + meetings * work.forming
     whole = task.symmetric and rows == task.rows
     held = 0 if work.calls else (rows + (0 if whole else columns)) * work.kept
     seconds = flops / _FLOPS + task.pairs * work.moved / _BYTES + calls / _CALLS

@@ -6,6 +6,7 @@ d_at the derivative of output a by z_t, so that its part is sum_tt' (a_t . a'_t'
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Literal, Self
@@ -13,9 +14,14 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from widenet.kernels.blocks import new_matrix
+
 # trace: sum over a of Theta_aa; per_output: each Theta_aa; full: each Theta_ab.
 Form = Literal["trace", "per_output", "full"]
+# Of the parameters of a layer: their gradients are kept, formed a slice at a time, or never formed.
+Way = Literal["gradients", "gradients in slices", "outer products", "pairs of positions"]
 _CELLS = 2**19  # entries of a temporary: 4 MiB, so that passes over it stay in the cache
+SLICE = 32 * 2**20  # bytes of the gradients by some channels of a layer, of all points of a block
 
 
 def form_shape(form: Form, outputs: int) -> tuple[int, int]:
@@ -145,6 +151,67 @@ class PositionsFactor(MatrixFactor):
         similarity = self.scale * self.inputs @ self.inputs.mT + self.constant
         parts = [(similarity * (d @ d.mT)).sum((1, 2)) for d in self.cotangents.unbind(2)]
         return torch.stack(parts, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class SlicedFactor(MatrixFactor):
+    """The same sum as that of `PositionsFactor` by gradients sum_t d_t a_t^T, of a few channels of d at a time.
+
+    That takes less memory than all gradients where positions are few beside the channels. Inputs are
+    (n, positions, p), cotangents (n, outputs, q, positions).
+    """
+
+    def slices(self, channels: int) -> Iterator["GradientFactor"]:
+        """Gradients by the weights of so many channels after the other, then by all biases.
+
+        Each is to be used before the next is asked for, which takes its memory.
+        """
+        n, outputs, q, positions = self.cotangents.shape
+        p = self.inputs.shape[2]
+        room = new_matrix(n, outputs * min(channels, q) * p, self.inputs).flatten()
+        for start in range(0, q if p else 0, channels):
+            some = self.scale**0.5 * self.cotangents[:, :, start : start + channels]
+            width = some.shape[2] * p
+            gradients = room[: n * outputs * width].view(n, -1, p)
+            torch.bmm(some.reshape(n, -1, positions), self.inputs, out=gradients)
+            yield GradientFactor(gradients.view(n, outputs, width))
+        if self.constant:
+            yield GradientFactor(self.constant**0.5 * self.cotangents.sum(3))
+
+    def between(self, other: Self, form: Form) -> Tensor:
+        """Cost: 2 n m outputs p q flops, or outputs times as many for the full form, and the gradients."""
+        return torch.stack([a.between(b, form) for (a,), (b,) in sliced([self], [other])]).sum(0)
+
+    def squares(self) -> Tensor:
+        """Cost: 2 n outputs positions p q flops."""
+        return torch.stack([part.squares() for part in self.slices(self.channels)]).sum(0)
+
+    @property
+    def channels(self) -> int:
+        """So many that their gradients take `SLICE` bytes."""
+        one = len(self.inputs) * self.cotangents.shape[1] * self.inputs.shape[2] * self.inputs.element_size()
+        return max(1, SLICE // max(one, 1))
+
+
+def sliced(left: Sequence[Factor], right: Sequence[Factor]) -> Iterator[tuple[Sequence[Factor], Sequence[Factor]]]:
+    """Factors of two sets of points whose kernels add up: all that are kept at once, then the slices of the others.
+
+    Args:
+        left: Factors of one set.
+        right: Factors of the same parts of the other, which may be the same.
+    """
+    pairs = list(zip(left, right, strict=True))
+    whole = [(ours, theirs) for ours, theirs in pairs if not isinstance(ours, SlicedFactor)]
+    if whole:
+        yield [ours for ours, _ in whole], [theirs for _, theirs in whole]
+    for ours, theirs in pairs:
+        if isinstance(ours, SlicedFactor) and isinstance(theirs, SlicedFactor):
+            channels = min(ours.channels, theirs.channels)
+            if ours is theirs:
+                yield from (([part], [part]) for part in ours.slices(channels))
+            else:
+                both = zip(ours.slices(channels), theirs.slices(channels), strict=True)
+                yield from (([first], [second]) for first, second in both)
 
 
 @dataclass(frozen=True, eq=False)

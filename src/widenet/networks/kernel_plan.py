@@ -8,11 +8,11 @@ from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.networks.kernel_costs import (
     Layout,
     Task,
-    expands,
     jacobian_work,
     lay_out,
     products_work,
     structured_work,
+    way_of,
 )
 from widenet.networks.module_structure import Structure
 
@@ -29,7 +29,7 @@ class TangentKernelPlan:
         memory: Bytes at the peak, beside the module and the points.
         why: The reason, with the numbers of the other methods.
         parts: Groups of parameters, and how each enters: "outer products" of inputs and derivatives of a layer,
-            "pairs of positions" of them, "gradients" formed of them, "jacobian" or "products".
+            "pairs of positions" of them, "gradients" formed of them, at once or "in slices", "jacobian" or "products".
         layout: Points in a block, and the figures of the chosen method.
     """
 
@@ -99,9 +99,5 @@ def _reason(
 def _described(structure: Structure, task: Task, method: Method) -> tuple[tuple[tuple[str, ...], str], ...]:
     if method != "structured":
         return ((tuple(name for part, _ in structure.parts for name in part.names) + structure.rest, method),)
-    found = []
-    for part, size in structure.parts:
-        formed = expands(size, structure.outputs, task)
-        kept = "outer products" if size.positions == 1 else "pairs of positions"
-        found.append((part.names, "gradients" if formed else kept))
+    found = [(part.names, way_of(size, structure.outputs, task)) for part, size in structure.parts]
     return (*found, (structure.rest, "jacobian")) if structure.rest else tuple(found)

@@ -10,7 +10,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from widenet.errors import InvalidInput
 from widenet.kernels.blocks import new_matrix
-from widenet.networks.kernel_factors import Factor, GradientFactor, OuterFactor, PositionsFactor
+from widenet.networks.kernel_factors import Factor, GradientFactor, OuterFactor, PositionsFactor, SlicedFactor, Way
 from widenet.networks.layer_readings import GainReading, LayerReading, MatrixReading, held, readings_of
 from widenet.networks.module_function import ModuleFunction
 
@@ -264,24 +264,27 @@ def _gains(reading: GainReading, values: Tensor) -> Tensor:
     return reading.gathered(values).sum(1)
 
 
-def factors_of(part: Part, seen: Seen, expand: bool) -> list[Factor]:
+def factors_of(part: Part, seen: Seen, way: Way) -> list[Factor]:
     """What is kept of a part for the kernel.
 
     Args:
         part: The part.
         seen: What was seen of the points.
-        expand: Whether the gradient of every point and output is formed, instead of keeping its two factors.
+        way: Whether the gradient of every point and output is formed, now or a slice at a time, or its two factors are
+            what is kept.
     """
     reading = part.readings[0]
     if isinstance(reading, GainReading):
         return [GradientFactor(g) for g in _gain_gradients(part, reading, seen)]
     scale, constant = reading.factors
-    if expand:
+    if way == "gradients":
         return [GradientFactor(g) for g in _matrix_gradients(part, seen, scale, constant)]
     weights = (scale**2 if part.weight is not None else 0.0, constant**2 if part.bias is not None else 0.0)
     inputs, cotangents = seen.inputs[:, 0], seen.cotangents[:, :, 0]
     if part.weight is None:
         inputs = inputs[..., :0]
+    if way == "gradients in slices":
+        return [SlicedFactor(inputs, cotangents.mT, *weights)]
     if inputs.shape[1] == 1:
         return [OuterFactor(inputs[:, 0], cotangents[:, :, 0], *weights)]
     return [PositionsFactor(inputs, cotangents.transpose(1, 2), *weights)]

@@ -12,7 +12,7 @@ from widenet.kernels.blocks import new_matrix
 from widenet.kernels.progress import counted
 from widenet.networks.jacobian import jacobian_rows, pull_back, push_forward
 from widenet.networks.kernel_costs import Layout
-from widenet.networks.kernel_factors import Factor, Form, GradientFactor, form_shape
+from widenet.networks.kernel_factors import Factor, Form, GradientFactor, Way, form_shape, sliced
 from widenet.networks.module_function import ModuleFunction, evaluation
 from widenet.networks.structured import Part, factors_of, see
 
@@ -26,12 +26,12 @@ class FactorSource:
 
     Attributes:
         function: The module.
-        parts: Parts with structured derivatives, and whether their gradients are formed.
+        parts: Parts with structured derivatives, and the way of each.
         rest: Names of the parameters that Jacobians serve.
     """
 
     function: ModuleFunction
-    parts: Sequence[tuple[Part, bool]]
+    parts: Sequence[tuple[Part, Way]]
     rest: tuple[str, ...]
 
     def factors(self, X: Tensor, *, graph: bool = False) -> list[Factor]:
@@ -41,8 +41,8 @@ class FactorSource:
             if self.parts:
                 view = see(self.function, [part for part, _ in self.parts], X, graph=graph)
                 with torch.set_grad_enabled(graph):
-                    for part, expand in self.parts:
-                        found += factors_of(part, view.of(part), expand)
+                    for part, way in self.parts:
+                        found += factors_of(part, view.of(part), way)
                 del view
             if self.rest:
                 with torch.set_grad_enabled(graph):
@@ -132,27 +132,39 @@ def gram_of_factors(source: FactorSource, request: Request) -> Tensor:
 def _fill(result: Tensor, left: Sequence[Factor], right: Sequence[Factor], form: Form) -> None:
     """Sum over the parts for all pairs of two blocks, by tiles of rows."""
     k, n, a, m, b = result.shape
-    for rows in row_blocks(n, max(1, _CELLS // (k * a * m * b))):
-        ours = [factor.rows(rows) for factor in left]
-        result[:, rows] = between(ours, right, form)
+    tiles = list(row_blocks(n, max(1, _CELLS // (k * a * m * b))))
+    for number, (ours, theirs) in enumerate(sliced(left, right)):
+        for rows in tiles:
+            block = between([factor.rows(rows) for factor in ours], theirs, form)
+            _put(result[:, rows], block, add=number > 0)
+
+
+def _put(result: Tensor, block: Tensor, *, add: bool) -> None:
+    """Place a block in the result, or add it to what is there."""
+    if add:
+        result.add_(block)
+    else:
+        result.copy_(block)
 
 
 def _fill_symmetric(result: Tensor, factors: Sequence[Factor], form: Form) -> None:
     """The same for one block with itself: tiles on and above the diagonal, mirrored."""
     k, n, a, _, b = result.shape
     size = min(max(_SMALLEST_TILE, n // 8), max(1, isqrt(_CELLS // (k * a * b))) if a == 1 else n)
-    for rows in row_blocks(n, size):
-        ours = [factor.rows(rows) for factor in factors]
-        here = between(ours, ours, form)
-        square = here.reshape(k, here.shape[1] * a, -1)
+    tiles = list(row_blocks(n, size))
+    for number, (some, _) in enumerate(sliced(factors, factors)):
+        for rows in tiles:
+            ours = [factor.rows(rows) for factor in some]
+            _put(result[:, rows, :, rows], between(ours, ours, form), add=number > 0)
+            for columns in row_blocks(n - rows.stop, max(1, _CELLS // (k * a * b * len(range(n)[rows])))):
+                there = slice(rows.stop + columns.start, rows.stop + columns.stop)
+                block = between(ours, [factor.rows(there) for factor in some], form)
+                _put(result[:, rows, :, there], block, add=number > 0)
+    for rows in tiles:
+        square = result[:, rows, :, rows].reshape(k, len(range(n)[rows]) * a, -1)
         # A product of a matrix with its transpose is symmetric only up to rounding.
-        square = square.triu() + square.triu(1).mT
-        result[:, rows, :, rows] = square.reshape(here.shape)
-        for columns in row_blocks(n - rows.stop, max(1, _CELLS // (k * a * b * len(here[0])))):
-            there = slice(rows.stop + columns.start, rows.stop + columns.stop)
-            block = between(ours, [factor.rows(there) for factor in factors], form)
-            result[:, rows, :, there] = block
-            result[:, there, :, rows] = block.permute(0, 3, 4, 1, 2)
+        result[:, rows, :, rows] = (square.triu() + square.triu(1).mT).reshape(result[:, rows, :, rows].shape)
+        result[:, rows.stop :, :, rows] = result[:, rows, :, rows.stop :].permute(0, 3, 4, 1, 2)
 
 
 def between(left: Sequence[Factor], right: Sequence[Factor], form: Form) -> Tensor:
