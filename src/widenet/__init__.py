@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from widenet.estimators.zca import ZCA
     from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
     from widenet.features.fourier import FourierFeatures
+    from widenet.features.nystrom import Nystroem
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
@@ -110,6 +111,8 @@ if TYPE_CHECKING:
     from widenet.solvers.auto import Auto
     from widenet.solvers.base import Solution, Solver
     from widenet.solvers.cholesky import Cholesky
+    from widenet.solvers.iterative import ConjugateGradient
+    from widenet.solvers.landmarks import Landmarks
     from widenet.solvers.spectral import Spectral
     from widenet.solvers.streaming import NormalEquations
     from widenet.theory.dynamics import GradientFlow
@@ -150,6 +153,7 @@ _HOMES = {
     "widenet.estimators.zca": "ZCA",
     "widenet.experiments.kernel_gap": "AdamTraining kernel_gap_report",
     "widenet.features.fourier": "FourierFeatures",
+    "widenet.features.nystrom": "Nystroem",
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -190,6 +194,8 @@ _HOMES = {
     "widenet.solvers.auto": "Auto",
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
+    "widenet.solvers.iterative": "ConjugateGradient",
+    "widenet.solvers.landmarks": "Landmarks",
     "widenet.solvers.spectral": "Spectral",
     "widenet.solvers.streaming": "NormalEquations",
     "widenet.theory.dynamics": "GradientFlow",
@@ -222,6 +228,7 @@ __all__ = [
     "Checkpoint",
     "Cholesky",
     "Concat",
+    "ConjugateGradient",
     "Conv",
     "Cosine",
     "Dense",
@@ -252,6 +259,7 @@ __all__ = [
     "KernelDrift",
     "KernelMatrix",
     "KernelRegressor",
+    "Landmarks",
     "Laplace",
     "LastStep",
     "Layer",
@@ -264,6 +272,7 @@ __all__ = [
     "NormalEquations",
     "Normalized",
     "NotPositiveDefinite",
+    "Nystroem",
     "Polynomial",
     "RandomCrop",
     "RandomFlip",

@@ -62,6 +62,8 @@ _CLASSES = (
     SupportVectorMachine,
     solvers.Auto,
     solvers.Cholesky,
+    solvers.ConjugateGradient,
+    solvers.Landmarks,
     solvers.Spectral,
 )
 REGISTRY: dict[str, type] = {cls.__name__: cls for cls in _CLASSES}
