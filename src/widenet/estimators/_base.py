@@ -1,7 +1,8 @@
 """What every estimator shares: reading rows, standardising them, and the fitted sum of kernel expansions."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,8 +12,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from widenet._arrays import row_blocks
 from widenet.errors import InvalidFile, InvalidInput, NotPositiveDefinite
-from widenet.estimators.candidates import candidate_grams
+from widenet.estimators.large_fits import LargeFit, fit_large
 from widenet.estimators.model_file import Tensors, write_model
+from widenet.estimators.reduced import Task
+from widenet.estimators.scaler import ScaledRows, Scaler
 from widenet.estimators.selection import (
     RIDGE_ROWS,
     Candidate,
@@ -20,13 +23,15 @@ from widenet.estimators.selection import (
     Problem,
     RidgePath,
     check_gram,
-    combine_best,
-    compare,
+    choose_kernel,
+    read_ridge,
     ridge_path,
     screening_rows,
+    spread_rows,
 )
 from widenet.estimators.serialization import from_json, to_json
 from widenet.estimators.series_rows import SeriesScaler, cast_rows, kernel_points
+from widenet.estimators.ways import Request, Taken, take
 from widenet.kernels.base import Kernel
 from widenet.solvers.auto import Auto
 from widenet.solvers.base import Solution
@@ -37,40 +42,11 @@ KernelChoice = str | Kernel | KernelFunction | Sequence[Kernel]
 DOUBLE_ROWS = 2000
 """Up to this many rows the Gram matrix is float64; beyond it is float32 and the solution is refined in float64."""
 
+DIAGONAL_ROWS = 2**16
+"""Rows of a block of the diagonal of the kernel."""
+
 PREDICT_BYTES = 2**27
 """Memory of one block of the cross Gram matrix in predictions."""
-
-
-@dataclass(frozen=True, eq=False)
-class Scaler:
-    """Affine map of the features, (x - mean) / scale.
-
-    Attributes:
-        mean: (d,), weighted mean of the training rows, or 0.
-        scale: (d,), weighted standard deviation, or 1; constant features keep 1.
-    """
-
-    mean: np.ndarray
-    scale: np.ndarray
-
-    @classmethod
-    def fit(cls, X: np.ndarray, weight: np.ndarray, *, standardize: bool) -> "Scaler":
-        """Weighted moments of X (n, d) under weights (n,); the identity where `standardize` is False."""
-        if not standardize:
-            return cls(np.zeros(X.shape[1]), np.ones(X.shape[1]))
-        share = weight / weight.sum()
-        unit = power_of_two(np.abs(X).max(axis=0))
-        scaled = X / unit
-        mean = share @ scaled
-        deviation = np.sqrt(share @ np.square(scaled - mean))
-        # A constant column has a rounding-sized deviation, which must not be blown up to 1.
-        floor = 10 * np.finfo(X.dtype).eps * np.abs(mean)
-        return cls(mean * unit, np.where(deviation > floor, deviation * unit, 1.0))
-
-    def transform(self, X: np.ndarray, dtype: Any) -> np.ndarray:
-        """Scaled rows (n, d), C-contiguous, of the asked dtype."""
-        with np.errstate(over="ignore"):  # infinite rows are refused by the readers of the result
-            return np.ascontiguousarray((X - self.mean) / self.scale, dtype=dtype)
 
 
 class Choice(NamedTuple):
@@ -124,6 +100,10 @@ class KernelEstimator(BaseEstimator):
             raise InvalidInput("sample weights must have a positive sum", f"a sum of {weight.sum()}")
         return X, y, weight
 
+    def _take(self, request: Request, X: np.ndarray, outputs: int) -> Taken:
+        """The way for these rows; raises MemoryLimitExceeded before work starts."""
+        return take(request, self.kernel, X.shape, outputs)
+
     def _read_rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         try:
@@ -133,32 +113,35 @@ class KernelEstimator(BaseEstimator):
 
     def _scale_rows(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Set `scaler_` and return the rows that kernels see, in float64."""
+        self._fit_scaler(X, weight)
+        return self._scaled(X, np.float64)
+
+    def _fit_scaler(self, X: np.ndarray, weight: np.ndarray) -> Scaler:
         if not isinstance(self.standardize, (bool, np.bool_)):
             raise InvalidInput("standardize must be True or False", repr(self.standardize))
         scaler = Scaler.fit(X, weight, standardize=bool(self.standardize))
         if isinstance(self.kernel, str):
             # The scales and biases of the candidates are in units of the rows' norm.
-            rows = scaler.transform(X, np.float64)
-            unit = power_of_two(np.abs(rows).max())
-            norm = float(unit * np.sqrt(weight @ np.square(rows / unit).sum(axis=1) / weight.sum())) or 1.0
-            scaler = Scaler(scaler.mean, scaler.scale * norm)
+            scaler = Scaler(scaler.mean, scaler.scale * scaler.norm(X, weight))
         self.scaler_ = scaler
-        rows = scaler.transform(X, np.float64)
-        if not np.isfinite(rows).all():
-            raise InvalidInput("features must span less than the largest number of float64", "overflow", "Rescale them")
+        return scaler
+
+    def _scaled(self, X: np.ndarray, dtype: type) -> np.ndarray:
+        """The rows that kernels see, in that precision."""
+        rows = self.scaler_.transform(X, dtype)
+        if not np.isfinite(rows.sum(dtype=np.float64)) and not np.isfinite(rows).all():
+            name = np.dtype(dtype).name
+            raise InvalidInput(f"features must span less than the largest number of {name}", "overflow", "Rescale them")
         return rows
 
     def _choose(self, X: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Choice:
         """Set `kernel_`, `ridge_` (relative) and `selection_`; what was computed on all rows is returned."""
-        ridge = _read_ridge(self.ridge)
-        if self.ridge_scale not in ("relative", "absolute"):
-            raise InvalidInput("ridge_scale must be 'relative' or 'absolute'", repr(self.ridge_scale))
-        fixed = None if ridge is None else np.array([ridge])
-        problem = Problem(X, target, weight, fixed, self.ridge_scale == "absolute")
+        problem = self._with_ridges(Problem(X, target, weight))
         part = problem.part(screening_rows(len(X)))
         self.kernel_, self.selection_ = self._choose_kernel(part)
-        if ridge is not None:
-            self.ridge_ = ridge / self._mean_diagonal(X, weight) if problem.absolute else ridge
+        if problem.ridges is not None:
+            (ridge,) = problem.ridges
+            self.ridge_ = float(ridge / self._mean_diagonal(X, weight) if problem.absolute else ridge)
             return Choice(None, None)
         gram_rows = problem.part(RIDGE_ROWS)
         gram = check_gram(self.kernel_, gram_rows.X)
@@ -166,15 +149,60 @@ class KernelEstimator(BaseEstimator):
         self.ridge_ = float(path.ridges[path.best])
         return Choice(path, gram) if len(gram_rows.X) == len(X) else Choice(None, None)
 
+    def _fit_large(self, taken: Taken, request: Request, problem: Problem, unit: np.ndarray) -> tuple[LargeFit, Task]:
+        """Choose kernel and ridge, and solve for more rows than a Gram matrix has room for.
+
+        Args:
+            taken: The way.
+            request: What was asked for.
+            problem: Rows as they came, centred targets, weights.
+            unit: What each target is divided by in the choices.
+        """
+        dtype = np.float64 if len(problem.X) <= DOUBLE_ROWS else np.float32
+        rows = ScaledRows(problem.X, self._fit_scaler(problem.X, problem.weight), dtype)
+        scored = self._with_ridges(replace(problem, target=problem.target / unit))
+        level = self._choose_on_part(rows, scored)
+        ridge = None if scored.ridges is None else float(scored.ridges[0]) / (level if scored.absolute else 1.0)
+        task = Task(rows, problem.target, problem.weight, unit, level, ridge)
+        fit = fit_large(self.kernel_, task, taken, request.settings)
+        self.ridge_, self.solution_ = fit.ridge, fit.solution
+        self.target_mean_ = self.target_mean_ + fit.offset
+        if fit.points is None:
+            self.features_ = fit.features
+        else:
+            self.X_fit_ = fit.points
+        self.dual_coef_ = fit.solution.value
+        return fit, task
+
+    def _with_ridges(self, problem: Problem) -> Problem:
+        """The problem with the arguments `ridge` and `ridge_scale`."""
+        ridge = read_ridge(self.ridge)
+        if self.ridge_scale not in ("relative", "absolute"):
+            raise InvalidInput("ridge_scale must be 'relative' or 'absolute'", repr(self.ridge_scale))
+        fixed = None if ridge is None else np.array([ridge])
+        return replace(problem, ridges=fixed, absolute=self.ridge_scale == "absolute")
+
+    def _choose_on_part(self, X: ScaledRows, problem: Problem) -> float:
+        """Set `kernel_` and `selection_` by a part of many rows; the mean diagonal of the kernel is returned.
+
+        Args:
+            X: All rows.
+            problem: What to choose by; its rows are not read.
+        """
+        index = spread_rows(problem.target, screening_rows(len(X)))
+        rows = X.scaler.transform(X.X[index], np.float64)
+        part = replace(problem, X=rows, target=problem.target[index], weight=problem.weight[index])
+        self.kernel_, self.selection_ = self._choose_kernel(part)
+        blocks = list(row_blocks(len(X), DIAGONAL_ROWS))
+        total = sum(float(problem.weight[rows] @ kernel_diagonal(self.kernel_, X[rows])) for rows in blocks)
+        return _positive_level(total / problem.weight.sum())
+
     def _choose_kernel(self, problem: Problem) -> tuple[KernelFunction, list[Candidate]]:
         """The kernel for these rows, and the table of the choice."""
         return choose_kernel(self.kernel, problem, self.combine)
 
     def _mean_diagonal(self, X: np.ndarray, weight: np.ndarray) -> float:
-        level = float(weight @ kernel_diagonal(self.kernel_, X) / weight.sum())
-        if not level > 0:
-            raise InvalidInput("a kernel must have a positive mean diagonal", f"{level}")
-        return level
+        return _positive_level(float(weight @ kernel_diagonal(self.kernel_, X) / weight.sum()))
 
     def _factorise(
         self, X: np.ndarray, weight: np.ndarray, dtype: type, gram: np.ndarray | None = None
@@ -198,6 +226,20 @@ class KernelEstimator(BaseEstimator):
                 raise
         Auto().decide(len(X), "float64")
         return solver.factor(check_gram(self.kernel_, X), self.ridge_, weights)
+
+    @contextmanager
+    def _whole_fit(self) -> Iterator[None]:
+        """A fit that ends early, by an error or by Ctrl-C, leaves nothing fitted."""
+        self._forget()
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator to one file, which `widenet.load` reads.
@@ -272,9 +314,16 @@ class KernelEstimator(BaseEstimator):
         return expand(self.kernel_, rows, self.X_fit_, self.dual_coef_) + self.target_mean_
 
 
-def power_of_two(size: Any) -> Any:
-    """The power of two at or below each positive size: division by it is exact, and squares stay in range."""
-    return np.ldexp(1.0, np.frexp(size)[1] - 1)
+def positive_rows(X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows of positive weight; without a copy where these are all."""
+    used = weight > 0
+    return (X, y, weight) if used.all() else (X[used], y[used], weight[used])
+
+
+def _positive_level(level: float) -> float:
+    if not level > 0:
+        raise InvalidInput("a kernel must have a positive mean diagonal", f"{level}")
+    return level
 
 
 def working_dtype(n: int) -> type:
@@ -324,29 +373,3 @@ def _saved_candidate(row: Any) -> Candidate:
     return Candidate(
         _saved_kernel(kernel), float(ridge), float(score), float(error), float(seconds), int(rows), bool(chosen)
     )
-
-
-def _read_ridge(ridge: Any) -> float | None:
-    if isinstance(ridge, str) and ridge == "auto":
-        return None
-    if isinstance(ridge, bool) or not isinstance(ridge, (int, float, np.number)) or not 0 <= ridge < np.inf:
-        raise InvalidInput("the ridge must be 'auto' or a finite number of at least 0", repr(ridge))
-    return float(ridge)
-
-
-def choose_kernel(choice: Any, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
-    """The kernel that `choice` names, or that is best of those it offers, and the table of the choice."""
-    if isinstance(combine, bool) or not isinstance(combine, (int, np.integer)) or combine < 1:
-        raise InvalidInput("combine must be a whole number of at least 1", repr(combine))
-    if isinstance(choice, str):
-        if choice != "auto":
-            raise InvalidInput("kernel must be 'auto', a kernel, or several to choose from", repr(choice))
-        return combine_best(compare(candidate_grams(problem.X), problem), combine)
-    if isinstance(choice, Sequence):
-        if not choice or not all(isinstance(kernel, Kernel) for kernel in choice):
-            raise InvalidInput("kernels to choose from must be one or more kernels", repr(choice))
-        grams = ((kernel, check_gram(kernel, problem.X)) for kernel in choice)
-        return combine_best(compare(grams, problem), combine)
-    if not callable(choice):
-        raise InvalidInput("kernel must be 'auto', a kernel, or several to choose from", repr(choice))
-    return choice, []

@@ -7,11 +7,15 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from widenet.errors import InvalidFile, InvalidInput
-from widenet.estimators._base import KernelEstimator, working_dtype
+from widenet.estimators._base import KernelEstimator, positive_rows, working_dtype
 from widenet.estimators.calibration import fit_inverse_temperature, probabilities
 from widenet.estimators.leave_one_out import factor_predictions
 from widenet.estimators.model_file import Tensors
+from widenet.estimators.reduced import LeftOut
+from widenet.estimators.selection import Problem, check_gram
 from widenet.estimators.series_rows import cast_rows
+from widenet.estimators.ways import Request, read_request
+from widenet.solvers.base import Solver
 
 _CLASS_TYPES = (bool, int, float, str)
 
@@ -36,6 +40,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         ridge_scale: "relative" (times the mean diagonal of the Gram matrix) or "absolute".
         standardize: Whether features are brought to mean 0 and variance 1 first.
         combine: How many of the best kernels are averaged; 1 takes the best alone.
+        solver: "auto", "exact", "iterative", "landmarks", "features", or settings: see `KernelRegressor`.
 
     Attributes:
         classes_: The classes, sorted.
@@ -44,7 +49,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         ridge_: The relative ridge.
         selection_: The table of the choice, best first; `pandas.DataFrame(model.selection_)` shows it.
         leave_one_out_scores_: Score of every row of positive weight from the other rows, (n, classes), with the
-            mean, kernel and ridge of all rows.
+            mean, kernel and ridge of all rows. Where the way is not "exact": of at most 5,000 rows, spread evenly over
+            the classes, with the landmarks or features of all rows.
         inverse_temperature_: Factor of the scores in the softmax of `predict_proba`.
         dual_coef_: Coefficients, (n, classes).
         solution_: How well they solve the system.
@@ -70,12 +76,14 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         ridge_scale: Any = "relative",
         standardize: Any = True,
         combine: Any = 10,
+        solver: Any = "auto",
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
         self.ridge_scale = ridge_scale
         self.standardize = standardize
         self.combine = combine
+        self.solver = solver
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Choose kernel and ridge where they are "auto", solve, and calibrate.
@@ -87,30 +95,51 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
         Raises:
             InvalidInput: On gaps, text in the rows, one row, one class, or arguments out of range.
-            MemoryLimitExceeded: Where the Gram matrix cannot fit.
+            MemoryLimitExceeded: Where the way that was asked for cannot fit, before work starts.
             NotPositiveDefinite: Where the ridge is too small for the rounding of the kernel.
         """
+        request = read_request(self.solver)
+        with self._whole_fit():
+            self._fit(request, X, y, sample_weight)
+        return self
+
+    def _fit(self, request: Request, X: Any, y: Any, sample_weight: Any) -> None:
         X, y, weight = self._read_training(X, y, sample_weight)
         check_classification_targets(y)
-        used = weight > 0
-        X, weight = X[used], weight[used]
-        self.classes_, labels = np.unique(y[used], return_inverse=True)
+        X, y, weight = positive_rows(X, y, weight)
+        self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InvalidInput("two or more classes are needed", f"one class, {self.classes_[0]!r}")
-        dtype = working_dtype(len(X))
-        rows = self._scale_rows(X, weight)
+        taken = self._take(request, X, len(self.classes_))
+        dtype = working_dtype(len(X)) if taken.name == "exact" else np.float32
         target = np.eye(len(self.classes_))[labels]
-        self.target_mean_ = weight @ target / weight.sum()
-        target = target - self.target_mean_
+        self.target_mean_ = mean = weight @ target / weight.sum()
+        target = target - mean
+        if taken.name == "exact":
+            left_out = LeftOut(np.arange(len(X)), self._solve(request.solver, Problem(X, target, weight), dtype))
+        else:
+            fit, task = self._fit_large(taken, request, Problem(X, target, weight), np.ones(target.shape[1]))
+            left_out = fit.left_out(task)
+        self.leave_one_out_scores_ = left_out.predictions + mean
+        of = left_out.rows
+        self.inverse_temperature_ = fit_inverse_temperature(self.leave_one_out_scores_, labels[of], weight[of])
+
+    def _solve(self, solver: Solver | None, problem: Problem, dtype: type) -> np.ndarray:
+        """Choose and solve by the whole Gram matrix; the leave-one-out predictions of the targets are returned.
+
+        They come from a Cholesky factor, whatever the solver.
+        """
+        rows, target, weight = self._scale_rows(problem.X, problem.weight), problem.target, problem.weight
         path, gram = self._choose(rows, target, weight)
         factor = self._factorise(rows, weight, dtype, gram)
         self.X_fit_ = cast_rows(rows, factor.matrix.numpy().dtype)
-        self.solution_ = factor.solve(target)
+        if solver is None:
+            self.solution_ = factor.solve(target)
+        else:
+            weights = None if (weight == 1).all() else weight
+            self.solution_ = solver.solve(check_gram(self.kernel_, self.X_fit_), target, self.ridge_, weights)
         self.dual_coef_ = self.solution_.value
-        left_out = factor_predictions(factor, self.dual_coef_, target, weight) if path is None else path.predictions
-        self.leave_one_out_scores_ = left_out + self.target_mean_
-        self.inverse_temperature_ = fit_inverse_temperature(self.leave_one_out_scores_, labels, weight)
-        return self
+        return factor_predictions(factor, self.solution_.value, target, weight) if path is None else path.predictions
 
     def predict(self, X: Any) -> np.ndarray:
         """Class of the largest score, (m,)."""

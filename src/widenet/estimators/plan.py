@@ -210,7 +210,7 @@ class _Task:
 
     def largest(self, cost: Callable[[int], _Cost]) -> Way:
         """The way with the largest size that is within the limits, or with the least size where none is."""
-        sizes = [size for size in SIZES if size < self.rows] or [max(1, self.rows // 2)]
+        sizes = [size for size in SIZES if size < self.rows] or [self.rows]
         judged = [self.judged(cost(size)) for size in sizes]
         return next((way for way in reversed(judged) if way.fits), judged[0])
 

@@ -1,16 +1,17 @@
 """Kernel ridge regression."""
 
-from dataclasses import is_dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from widenet.errors import InvalidInput
-from widenet.estimators._base import KernelEstimator, Scaler, power_of_two, working_dtype
+from widenet.estimators._base import KernelEstimator, positive_rows, working_dtype
 from widenet.estimators.model_file import Tensors
+from widenet.estimators.scaler import Scaler, power_of_two
 from widenet.estimators.selection import Problem, check_gram
 from widenet.estimators.series_rows import cast_rows
+from widenet.estimators.ways import Request, read_request
 from widenet.solvers.base import Solution, Solver
 
 
@@ -33,6 +34,20 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     A sample weight of 2 counts as a row given twice, in the choice too. Several targets count alike in the choice:
     each is divided by its standard deviation there.
 
+    `solver` says how. "exact" is the above. With "auto" it is taken where the Gram matrix fits in half of the available
+    memory and the factor in 300 seconds; beyond, the first of these ways that fits is (`widenet.plan` tells before, and
+    `solution_.how` after):
+
+    - "iterative": conjugate gradients on all rows, with a Gram matrix that is never stored;
+    - "landmarks": ridge regression on the span of the kernel at m rows, in one pass over the rows in float32, with m as
+      large as time and memory allow: `X_fit_` are the landmarks;
+    - "features": ridge regression on sketched features of the kernel, in one pass.
+
+    There the kernel is chosen on a part of the rows as above, and the ridge by generalised cross-validation over all
+    rows on the landmarks or features ("iterative": on 1,024 landmarks). The rows are never copied as a whole, but once
+    in float32 by "iterative". A fit that is stopped, by an error or by Ctrl-C, leaves the estimator unfitted; with
+    `ConjugateGradient(checkpoint=...)` the next fit goes on from there.
+
     Up to 2,000 rows the Gram matrix is float64; beyond it is float32 and the solution is refined until it
     solves the system to 1e-10 in float64. Where float32 cannot factor the matrix it is formed again in
     float64 (`solution_.how` says).
@@ -41,7 +56,9 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
         ridge: "auto" (by leave-one-out error) or a number of at least 0.
         ridge_scale: "relative" (times the mean diagonal of the Gram matrix) or "absolute".
-        solver: "auto" or a `Solver`. Its own `ridge_scale` plays no part: the one given here counts.
+        solver: "auto", "exact", "iterative", "landmarks" or "features" (see above), `Auto(memory_limit=...)`
+            for "auto" with limits, `Landmarks(...)` or `ConjugateGradient(...)` for these ways with settings, or a
+            `Solver` of whole Gram matrices. The `ridge_scale` of a solver plays no part: the one given here counts.
         standardize: Whether features are brought to mean 0 and variance 1 first.
         combine: How many of the best kernels are averaged; 1 takes the best alone.
 
@@ -52,7 +69,8 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         selection_: The table of the choice, best first; `pandas.DataFrame(model.selection_)` shows it.
         dual_coef_: Coefficients a, (n, targets).
         solution_: How well a solves the system.
-        scaler_, X_fit_, target_mean_, n_features_in_, feature_names_in_: What prediction needs.
+        scaler_, X_fit_, target_mean_, n_features_in_, feature_names_in_: What prediction needs; `X_fit_` are the
+            points that `dual_coef_` belongs to.
 
     References:
         Jacot et al. 2018, arXiv 1806.07572; Geifman et al. 2020, arXiv 2007.01580.
@@ -93,28 +111,35 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
 
         Raises:
             InvalidInput: On gaps, text, one row, a constant target, or arguments out of range.
-            MemoryLimitExceeded: Where the Gram matrix cannot fit.
+            MemoryLimitExceeded: Where the way that was asked for cannot fit, before work starts.
             NotPositiveDefinite: Where the ridge is too small for the rounding of the kernel.
         """
-        solver = _read_solver(self.solver)
+        request = read_request(self.solver)
+        with self._whole_fit():
+            self._fit(request, X, y, sample_weight)
+        return self
+
+    def _fit(self, request: Request, X: Any, y: Any, sample_weight: Any) -> None:
         X, y, weight = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)
         target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if (target == target[0]).all():
             raise InvalidInput("a target to learn must vary", f"{target[0, 0]:g} in all {len(y)} rows")
-        used = weight > 0
-        X, target, weight = X[used], target[used], weight[used]
-        dtype = working_dtype(len(X))
-        rows = self._scale_rows(X, weight)
+        X, target, weight = positive_rows(X, target, weight)
+        taken = self._take(request, X, target.shape[1])
+        dtype = working_dtype(len(X)) if taken.name == "exact" else np.float32
         unit = Scaler.fit(target, weight, standardize=True).scale
         # One target keeps its digits; its square would underflow where it is tiny.
         unit = power_of_two(unit) if len(unit) == 1 else unit
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
-        gram = self._choose(rows, target / unit, weight).gram
-        self.solution_ = self._solve(solver, Problem(rows, target, weight), dtype, gram)
-        self.dual_coef_ = self.solution_.value
+        if taken.name == "exact":
+            rows = self._scale_rows(X, weight)
+            gram = self._choose(rows, target / unit, weight).gram
+            self.solution_ = self._solve(request.solver, Problem(rows, target, weight), dtype, gram)
+            self.dual_coef_ = self.solution_.value
+        else:
+            self._fit_large(taken, request, Problem(X, target, weight), unit)
         self.single_target_ = np.ndim(y) == 1
-        return self
 
     def _solve(self, solver: Solver | None, problem: Problem, dtype: type, gram: np.ndarray | None) -> Solution:
         """Solve, and set `X_fit_` in the precision of the matrix that was solved."""
@@ -140,12 +165,3 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         model = super().from_state(tensors, info)
         model.single_target_ = bool(info["single_target"])
         return model
-
-
-def _read_solver(solver: Any) -> Solver | None:
-    """The solver with the scale of `ridge_`, or None for "auto"."""
-    if isinstance(solver, str) and solver == "auto":
-        return None
-    if not isinstance(solver, Solver) or not is_dataclass(solver):
-        raise InvalidInput("solver must be 'auto' or a Solver that is a dataclass", repr(solver))
-    return replace(solver, ridge_scale="relative")

@@ -1,7 +1,7 @@
 """Choice of kernel and ridge by leave-one-out error in closed form."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from widenet.errors import InvalidInput
+from widenet.estimators.candidates import candidate_grams
 from widenet.estimators.leave_one_out import LeaveOneOut
 from widenet.estimators.series_rows import kernel_points
 from widenet.kernels import Kernel
@@ -91,12 +92,23 @@ class Problem:
         """At most so many rows, evenly spread over the sorted first target (so over the classes too)."""
         if len(self.X) <= most:
             return self
-        shuffled = np.random.default_rng(0).permutation(len(self.X))
-        order = shuffled[np.argsort(self.target[shuffled].argmax(axis=1), kind="stable")]
-        if self.target.shape[1] == 1:
-            order = shuffled[np.argsort(self.target[shuffled, 0], kind="stable")]
-        rows = np.sort(order[((np.arange(most) + 0.5) * len(order) / most).astype(int)])
+        rows = spread_rows(self.target, most)
         return replace(self, X=self.X[rows], target=self.target[rows], weight=self.weight[rows])
+
+
+def spread_rows(target: np.ndarray, most: int) -> np.ndarray:
+    """Numbers of at most so many rows, evenly spread over the sorted first target (so over the classes too), sorted.
+
+    Args:
+        target: (n, t); one column is sorted, of several the largest counts.
+        most: How many rows.
+    """
+    if len(target) <= most:
+        return np.arange(len(target))
+    shuffled = np.random.default_rng(0).permutation(len(target))
+    key = target[shuffled, 0] if target.shape[1] == 1 else target[shuffled].argmax(axis=1)
+    order = shuffled[np.argsort(key, kind="stable")]
+    return np.sort(order[((np.arange(most) + 0.5) * len(order) / most).astype(int)])
 
 
 def screening_rows(n: int) -> int:
@@ -176,3 +188,30 @@ def _scaled(factor: float, kernel: KernelFunction) -> Kernel:
     if not isinstance(kernel, Kernel):
         raise InvalidInput("only kernels of this package can be averaged", repr(kernel))
     return factor * kernel
+
+
+def read_ridge(ridge: Any) -> float | None:
+    """The argument `ridge` as a number, or None for "auto"; raises InvalidInput on anything else."""
+    if isinstance(ridge, str) and ridge == "auto":
+        return None
+    if isinstance(ridge, bool) or not isinstance(ridge, (int, float, np.number)) or not 0 <= ridge < np.inf:
+        raise InvalidInput("the ridge must be 'auto' or a finite number of at least 0", repr(ridge))
+    return float(ridge)
+
+
+def choose_kernel(choice: Any, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
+    """The kernel that `choice` names, or that is best of those it offers, and the table of the choice."""
+    if isinstance(combine, bool) or not isinstance(combine, (int, np.integer)) or combine < 1:
+        raise InvalidInput("combine must be a whole number of at least 1", repr(combine))
+    if isinstance(choice, str):
+        if choice != "auto":
+            raise InvalidInput("kernel must be 'auto', a kernel, or several to choose from", repr(choice))
+        return combine_best(compare(candidate_grams(problem.X), problem), combine)
+    if isinstance(choice, Sequence):
+        if not choice or not all(isinstance(kernel, Kernel) for kernel in choice):
+            raise InvalidInput("kernels to choose from must be one or more kernels", repr(choice))
+        grams = ((kernel, check_gram(kernel, problem.X)) for kernel in choice)
+        return combine_best(compare(grams, problem), combine)
+    if not callable(choice):
+        raise InvalidInput("kernel must be 'auto', a kernel, or several to choose from", repr(choice))
+    return choice, []

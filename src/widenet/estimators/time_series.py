@@ -9,13 +9,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
 
 from widenet.errors import InvalidFile, InvalidInput
-from widenet.estimators._base import KernelEstimator, Scaler, choose_kernel
+from widenet.estimators._base import KernelEstimator
 from widenet.estimators.calibration import fit_inverse_temperature
 from widenet.estimators.classifier import KernelClassifier
 from widenet.estimators.model_file import Tensors
 from widenet.estimators.recurrent_grid import automatic_grids, normalized_kernels, published_grid
 from widenet.estimators.regressor import KernelRegressor
-from widenet.estimators.selection import Candidate, KernelFunction, Problem, check_gram
+from widenet.estimators.scaler import Scaler
+from widenet.estimators.selection import Candidate, KernelFunction, Problem, check_gram, choose_kernel
 from widenet.estimators.series_rows import (
     LAYOUTS,
     Block,
@@ -27,6 +28,7 @@ from widenet.estimators.series_rows import (
     table_rows,
 )
 from widenet.estimators.support_vectors import SupportVectorMachine, pair_scores, train_machine
+from widenet.estimators.ways import Request, Taken
 from widenet.solvers.auto import Auto
 from widenet.solvers.base import Solution
 
@@ -37,6 +39,7 @@ class SeriesEstimator(KernelEstimator):
     """Common part of the estimators of time series: what they read, and the kernels that they choose from."""
 
     ridge_scale = "relative"
+    solver: Any = "auto"
     layout: Any
     fixed_length_: int | None
     channels_: int
@@ -76,6 +79,11 @@ class SeriesEstimator(KernelEstimator):
         self.reads_table_ = False
         vars(self).pop("feature_names_in_", None)
         return series, y, weight
+
+    def _take(self, request: Request, X: np.ndarray, outputs: int) -> Taken:
+        if request.name not in ("auto", "exact"):
+            raise InvalidInput("series are solved by solver='auto', 'exact' or a Solver", repr(self.solver))
+        return Taken("exact", 0, "")
 
     def _read_rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
