@@ -43,7 +43,9 @@ class AnglePolynomial:
 
     def __call__(self, cosines: np.ndarray) -> np.ndarray:
         """Values at cosines, elementwise."""
-        return np.polynomial.polynomial.polyval(np.asarray(cosines, np.float64), np.array(self.coefficients))
+        return np.asarray(
+            np.polynomial.polynomial.polyval(np.asarray(cosines, np.float64), np.array(self.coefficients))
+        )
 
     @property
     def nugget(self) -> float:
