@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from widenet.estimators.gaussian_process import GaussianProcess
     from widenet.estimators.gp_kernel import as_gp_kernel
     from widenet.estimators.persistence import load
+    from widenet.estimators.plan import Machine, Plan, calibrate, plan
     from widenet.estimators.recurrent_grid import RecurrentGrid
     from widenet.estimators.regressor import KernelRegressor
     from widenet.estimators.support_vectors import SupportVectorMachine
@@ -145,6 +146,7 @@ _HOMES = {
     "widenet.estimators.gaussian_process": "GaussianProcess",
     "widenet.estimators.gp_kernel": "as_gp_kernel",
     "widenet.estimators.persistence": "load",
+    "widenet.estimators.plan": "Machine Plan calibrate plan",
     "widenet.estimators.recurrent_grid": "RecurrentGrid",
     "widenet.estimators.regressor": "KernelRegressor",
     "widenet.estimators.support_vectors": "SupportVectorMachine",
@@ -267,12 +269,14 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearizedNetwork",
+    "Machine",
     "Matern",
     "MemoryLimitExceeded",
     "NormalEquations",
     "Normalized",
     "NotPositiveDefinite",
     "Nystroem",
+    "Plan",
     "Polynomial",
     "RandomCrop",
     "RandomFlip",
@@ -302,6 +306,7 @@ __all__ = [
     "Zonal",
     "__version__",
     "as_gp_kernel",
+    "calibrate",
     "choose_threshold",
     "compare_training",
     "convolutional",
@@ -327,6 +332,7 @@ __all__ = [
     "monte_carlo_ntk",
     "myrtle",
     "network",
+    "plan",
     "precision_report",
     "predicted_steps",
     "progress",
