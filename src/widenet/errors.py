@@ -44,3 +44,7 @@ class NotPositiveDefinite(WidenetError, np.linalg.LinAlgError):
 
 class MemoryLimitExceeded(WidenetError, MemoryError):
     """A computation that would not fit in the stated memory limit."""
+
+
+class MissingPackage(WidenetError, ImportError):
+    """A part of widenet whose optional packages are not installed."""
