@@ -18,29 +18,26 @@ def _unit(n, d, seed=0):
 @pytest.mark.parametrize("transform", ["hadamard", "fourier", "count"])
 @pytest.mark.parametrize("shape", ["tree", "chain"])
 def test_all_powers_come_from_one_pass(shape, transform):
-    X, draws = _unit(2, 24), 300
-    sizes = (64, 128, 64, 0, 256, 64)
-    found = np.empty((draws, 2, len(sizes)))
-    for seed in range(draws):
-        sketch = PolySketch(24, sizes, seed, 256, shape, transform)
-        for j, Z in enumerate(sketch.powers(X)):
-            assert Z.shape == (2, sizes[j])
-            found[seed, :, j] = Z[0] @ Z[0], Z[0] @ Z[1]
-    truths = np.stack([np.ones(6), (X[0] @ X[1]) ** np.arange(1, 7)])
-    truths[:, 3] = 0
-    assert np.all(np.abs(found.mean(0) - truths) <= 4 * found.std(0) / np.sqrt(draws) + 1e-12)
+    X, seeds, sizes = _unit(20, 24), 60, (64, 128, 64, 0, 256, 64)
+    truths = (X[::2] * X[1::2]).sum(1)
+    errors = np.empty((seeds, len(sizes), 2))
+    for seed in range(seeds):
+        for j, Z in enumerate(PolySketch(24, sizes, seed, 256, shape, transform).powers(X)):
+            assert Z.shape == (20, sizes[j])
+            if sizes[j]:
+                errors[seed, j] = (Z**2).sum(1).mean() - 1, ((Z[::2] * Z[1::2]).sum(1) - truths ** (j + 1)).mean()
+    errors = errors[:, [0, 1, 2, 4, 5]]
+    assert np.all(np.abs(errors.mean(0)) <= 4 * errors.std(0, ddof=1) / np.sqrt(seeds) + 1e-12)
 
 
-@pytest.mark.parametrize(("transform", "bound"), [("hadamard", 200), ("fourier", 200), ("count", 200)])
-def test_the_variance_at_degree_16_is_far_from_that_of_a_flat_sketch(transform, bound):
-    # The flat TensorSketch measures 20,700 / m there, by the specification of this map.
-    axes, m, draws = np.linalg.qr(np.random.default_rng(1).normal(size=(32, 2)))[0].T, 512, 200
-    X = np.stack([axes[0], 0.8 * axes[0] + 0.6 * axes[1]])
-    sizes = (0,) * 15 + (m,)
-    found = [(PolySketch(32, sizes, seed, m, "tree", transform).apply(X) ** 2).sum(1)[0] for seed in range(draws)]
-    assert abs(np.mean(found) - 1) < 4 * np.std(found) / np.sqrt(draws)
-    assert m * np.var(found) < bound
-    assert m * PolySketch(32, sizes, 0, m, "tree", transform).variance(1.0, 16) < 1.5 * bound
+@pytest.mark.parametrize("transform", ["hadamard", "fourier", "count"])
+def test_the_variance_at_degree_16_is_far_from_that_of_a_flat_sketch(transform):
+    # At most 200 / m is asked for; the flat TensorSketch measures 20,700 / m there, by the specification of this map.
+    X, m, seeds, sizes = _unit(10, 32), 512, 50, (0,) * 15 + (512,)
+    squares = [(PolySketch(32, sizes, s, m, "tree", transform).apply(X) ** 2).sum(1) for s in range(seeds)]
+    assert abs(np.mean(squares) - 1) < 4 * np.std(np.mean(squares, 1)) / np.sqrt(seeds)
+    assert m * np.var(squares) < 200
+    assert m * PolySketch(32, sizes, 0, m, "tree", transform).variance(1.0, 16) < 300
 
 
 def test_weights_scale_powers_and_other_columns_stay():

@@ -73,13 +73,13 @@ class FourierProducts:
 
     def write(self, rows: tuple[Rows, Rows | None], weights: Sequence[float], out: Tensor, column: int = 0) -> None:
         """As of `HadamardProducts`."""
-        keys = self.keys
+        keys, drawn = self.keys, [self.node_cells(number) for number in range(len(self.nodes))]
         for place, block in rows[0].blocks(2 * (len(self.nodes) + 4) * max(self.leaf_size, self.value_size)):
             sources = block, None if rows[1] is None else rows[1].take(place)
             values: list[Tensor] = []
             first = column
             for number, node in enumerate(self.nodes):
-                cells, keep, write, _ = self.node_cells(number)
+                cells, keep, write, _ = drawn[number]
                 p, q = (torch.from_numpy(side.astype(np.int64)).to(out.device) for side in cells)
                 spectra = [
                     self._leaf_spectrum(sources, keys, operand)
