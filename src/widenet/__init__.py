@@ -68,8 +68,12 @@ if TYPE_CHECKING:
     from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
     from widenet.estimators.zca import ZCA
     from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
+    from widenet.features.count_sketch import OSNAP, CountSketch
     from widenet.features.fourier import FourierFeatures
     from widenet.features.nystrom import Nystroem
+    from widenet.features.poly_sketch import PolySketch
+    from widenet.features.subsampled_transforms import SRHT, ComplexSRHT
+    from widenet.features.tensor_sketch import ProductSketch, TensorSketch
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
@@ -154,8 +158,12 @@ _HOMES = {
     "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
     "widenet.estimators.zca": "ZCA",
     "widenet.experiments.kernel_gap": "AdamTraining kernel_gap_report",
+    "widenet.features.count_sketch": "OSNAP CountSketch",
     "widenet.features.fourier": "FourierFeatures",
     "widenet.features.nystrom": "Nystroem",
+    "widenet.features.poly_sketch": "PolySketch",
+    "widenet.features.subsampled_transforms": "SRHT ComplexSRHT",
+    "widenet.features.tensor_sketch": "ProductSketch TensorSketch",
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -215,7 +223,9 @@ __all__ = [
     "GELU",
     "NNGP",
     "NTK",
+    "OSNAP",
     "RBF",
+    "SRHT",
     "ZCA",
     "Abs",
     "AbsLinear",
@@ -229,10 +239,12 @@ __all__ = [
     "Centred",
     "Checkpoint",
     "Cholesky",
+    "ComplexSRHT",
     "Concat",
     "ConjugateGradient",
     "Conv",
     "Cosine",
+    "CountSketch",
     "Dense",
     "Elementwise",
     "EmpiricalNTK",
@@ -277,7 +289,9 @@ __all__ = [
     "NotPositiveDefinite",
     "Nystroem",
     "Plan",
+    "PolySketch",
     "Polynomial",
+    "ProductSketch",
     "RandomCrop",
     "RandomFlip",
     "ReLU",
@@ -299,6 +313,7 @@ __all__ = [
     "SurrogateNetwork",
     "SurrogateTraining",
     "TableEncoder",
+    "TensorSketch",
     "ThresholdReLU",
     "TruncatedDual",
     "Twin",
