@@ -63,6 +63,7 @@ class PolySketch:
         2106.07880. The pairs without repetition, the chain and the bound of the variance are this library's.
 
     Example:
+        >>> import numpy as np
         >>> x = np.full((1, 4), 0.5)
         >>> sketch = PolySketch(4, sizes=(0, 64, 64), seed=0)
         >>> [Z.shape for Z in sketch.powers(x)]
