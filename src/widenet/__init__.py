@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
     from widenet.estimators.zca import ZCA
     from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
+    from widenet.features.architecture import ArchitectureFeatures
+    from widenet.features.cntk_sketch import CNTKSketch
     from widenet.features.count_sketch import OSNAP, CountSketch
     from widenet.features.fourier import FourierFeatures
     from widenet.features.nystrom import Nystroem
@@ -158,6 +160,8 @@ _HOMES = {
     "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
     "widenet.estimators.zca": "ZCA",
     "widenet.experiments.kernel_gap": "AdamTraining kernel_gap_report",
+    "widenet.features.architecture": "ArchitectureFeatures",
+    "widenet.features.cntk_sketch": "CNTKSketch",
     "widenet.features.count_sketch": "OSNAP CountSketch",
     "widenet.features.fourier": "FourierFeatures",
     "widenet.features.nystrom": "Nystroem",
@@ -220,6 +224,8 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "CNTKSketch",
+    "ArchitectureFeatures",
     "GELU",
     "NNGP",
     "NTK",

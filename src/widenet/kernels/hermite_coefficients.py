@@ -61,6 +61,8 @@ def slope_coefficients(activation: Activation, std: Tensor, degree: int) -> Tens
 def _sampled(function: Callable[[Tensor], Tensor], std: Tensor, degree: int) -> Tensor:
     flat = std.reshape(-1)
     length = max(degree + 1, 2)
+    if len(flat) == 0:
+        return std.new_zeros(degree + 1, *std.shape)
     parts = [function_coefficients(function, flat[rows], length) for rows in row_blocks(len(flat), _NUMBERS // 449)]
     return torch.cat(parts, 1)[: degree + 1].reshape(degree + 1, *std.shape)
 
