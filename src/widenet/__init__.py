@@ -224,8 +224,6 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "CNTKSketch",
-    "ArchitectureFeatures",
     "GELU",
     "NNGP",
     "NTK",
@@ -237,11 +235,13 @@ __all__ = [
     "AbsLinear",
     "AdamTraining",
     "ArcCosine",
+    "ArchitectureFeatures",
     "AugmentedClassifier",
     "AugmentedRegressor",
     "Auto",
     "AvgPool",
     "Bidirectional",
+    "CNTKSketch",
     "Centred",
     "Checkpoint",
     "Cholesky",
