@@ -61,9 +61,9 @@ def test_gradients_that_outgrow_their_factors_are_formed_in_slices():
     every = lay_out(work, structure(SLICED), task())
     # One block of 100 points meets the other once, and each forms its gradients.
     assert every.flops == 200 * (work.a_point + work.forming) + 100**2 * work.a_pair
-    many = lay_out(work, structure(SLICED), task(columns=400))
-    assert many.columns == 200  # of at most 269 that take 128 MiB
-    assert many.flops == 500 * work.a_point + (2 * 100 + 400) * work.forming + 100 * 400 * work.a_pair
+    many = lay_out(work, structure(SLICED), task(columns=600))
+    assert many.columns == 300  # of at most 404 that take 192 MiB
+    assert many.flops == 700 * work.a_point + (2 * 100 + 600) * work.forming + 100 * 600 * work.a_pair
     itself = lay_out(work, structure(SLICED), task(symmetric=True))
     assert itself.flops == 100 * (work.a_point + work.forming) + 5050 * work.a_pair
 
@@ -90,6 +90,13 @@ def test_blocks_keep_to_the_limit(form, symmetric):
         last = found.seconds
     with pytest.raises(MemoryLimitExceeded, match="100 x 100 points needs at least"):
         lay_out(work, structure(DENSE), task(form, symmetric=symmetric, limit=1000))
+
+
+@pytest.mark.parametrize(("threads", "batch"), [(1, 3), (2, 2), (3, 3), (8, 3)])
+def test_batches_are_shared_among_threads(threads, batch, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    work = Work(a_point=100.0, a_pair=1.0, moved=0.0, kept=1000, passing=2**24)
+    assert lay_out(work, structure(DENSE), task()).batch == batch
 
 
 def test_points_are_evaluated_again_for_every_block():

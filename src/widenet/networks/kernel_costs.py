@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import ceil
 
+import torch
+
 from widenet._arrays import format_bytes
 from widenet.errors import MemoryLimitExceeded
 from widenet.networks.kernel_factors import SLICE, Form, Way
@@ -10,8 +12,8 @@ from widenet.networks.module_structure import PartSize, Structure
 
 # Only ratios of these matter, to weigh products, passes over memory and calls against one another: one core's order.
 _FLOPS, _BYTES, _CALLS = 5e10, 5e9, 1e4  # a second
-_BATCH = 32 * 2**20  # bytes of a batch of points while it is evaluated: larger ones gain nothing
-_COLUMNS = 128 * 2**20  # bytes of what is kept of a block of columns
+_BATCH = 56 * 2**20  # bytes of a batch of points while it is evaluated: larger ones gain nothing
+_COLUMNS = 192 * 2**20  # bytes of what is kept of a block of columns
 _TEMPORARY = 32 * 2**20  # bytes of the temporaries of a tile of pairs
 _FEWEST = 64  # columns of a block that keep products of matrices efficient
 
@@ -214,6 +216,7 @@ def lay_out(work: Work, structure: Structure, task: Task) -> Layout:
         )
     passing = max(work.passing, 1)
     batch = int(max(1, min(max(task.rows, task.columns), _BATCH // passing, free // 4 // passing)))
+    batch -= batch % min(batch, torch.get_num_threads())  # points are shared among threads
     free -= batch * work.passing
     kept = max(work.kept, 1)
     if task.symmetric and task.rows * kept <= free:

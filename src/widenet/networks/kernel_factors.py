@@ -21,7 +21,7 @@ Form = Literal["trace", "per_output", "full"]
 # Of the parameters of a layer: their gradients are kept, formed a slice at a time, or never formed.
 Way = Literal["gradients", "gradients in slices", "outer products", "pairs of positions"]
 _CELLS = 2**19  # entries of a temporary: 4 MiB, so that passes over it stay in the cache
-SLICE = 32 * 2**20  # bytes of the gradients by some channels of a layer, of all points of a block
+SLICE = 48 * 2**20  # bytes of the gradients by some channels of a layer, of all points of a block
 
 
 def form_shape(form: Form, outputs: int) -> tuple[int, int]:

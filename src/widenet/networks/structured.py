@@ -264,7 +264,7 @@ def _gains(reading: GainReading, values: Tensor) -> Tensor:
     return reading.gathered(values).sum(1)
 
 
-def factors_of(part: Part, seen: Seen, way: Way) -> list[Factor]:
+def factors_of(part: Part, seen: Seen, way: Way, room: Factor | None = None) -> list[Factor]:
     """What is kept of a part for the kernel.
 
     Args:
@@ -272,13 +272,15 @@ def factors_of(part: Part, seen: Seen, way: Way) -> list[Factor]:
         seen: What was seen of the points.
         way: Whether the gradient of every point and output is formed, now or a slice at a time, or its two factors are
             what is kept.
+        room: Where the first factor is to lie, if it is formed: a copy would take as long as a layer.
     """
     reading = part.readings[0]
     if isinstance(reading, GainReading):
         return [GradientFactor(g) for g in _gain_gradients(part, reading, seen)]
     scale, constant = reading.factors
     if way == "gradients":
-        return [GradientFactor(g) for g in _matrix_gradients(part, seen, scale, constant)]
+        target = None if room is None else room.tensors[0]
+        return [GradientFactor(g) for g in _matrix_gradients(part, seen, (scale, constant), target)]
     weights = (scale**2 if part.weight is not None else 0.0, constant**2 if part.bias is not None else 0.0)
     inputs, cotangents = seen.inputs[:, 0], seen.cotangents[:, :, 0]
     if part.weight is None:
@@ -301,16 +303,20 @@ def _gain_gradients(part: Part, reading: GainReading, seen: Seen) -> list[Tensor
     return [gradient.reshape(n, outputs, -1) for gradient in gradients]
 
 
-def _matrix_gradients(part: Part, seen: Seen, scale: float, constant: float) -> list[Tensor]:
+def _matrix_gradients(part: Part, seen: Seen, factors: tuple[float, float], room: Tensor | None) -> list[Tensor]:
     """Gradients (n, outputs, parameters) of a matrix and its biases: sum over t of d_at a_t^T."""
-    gradients = []
+    gradients, (scale, constant) = [], factors
     n, outputs, groups, positions, q = seen.cotangents.shape
     if part.weight is not None:
         p = seen.inputs.shape[3]
         # (n, groups, outputs q, positions) times (n, groups, positions, p): one product a point and group.
         rows = seen.cotangents.permute(0, 2, 1, 4, 3).reshape(n, groups, outputs * q, positions)
-        products = (rows @ seen.inputs).reshape(n, groups, outputs, q * p).transpose(1, 2).reshape(n, outputs, -1)
-        gradients.append(products if scale == 1 else scale * products)
+        if room is not None and groups == 1:
+            torch.bmm(rows[:, 0], seen.inputs[:, 0], out=room.view(n, outputs * q, p))
+            gradients.append(room if scale == 1 else room.mul_(scale))
+        else:
+            products = (rows @ seen.inputs).reshape(n, groups, outputs, q * p).transpose(1, 2).reshape(n, outputs, -1)
+            gradients.append(products if scale == 1 else scale * products)
     if part.bias is not None:
         biases = seen.cotangents.sum(3).reshape(n, outputs, groups * q)
         gradients.append(biases if constant == 1 else constant * biases)

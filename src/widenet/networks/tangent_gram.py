@@ -34,15 +34,22 @@ class FactorSource:
     parts: Sequence[tuple[Part, Way]]
     rest: tuple[str, ...]
 
-    def factors(self, X: Tensor, *, graph: bool = False) -> list[Factor]:
-        """Factors of one batch of points, differentiable in them if `graph`."""
+    def factors(self, X: Tensor, *, graph: bool = False, room: Sequence[Factor] | None = None) -> list[Factor]:
+        """Factors of one batch of points.
+
+        Args:
+            X: The points.
+            graph: Whether they are to be differentiable in the points.
+            room: Where gradients may be formed, one for each factor.
+        """
         found: list[Factor] = []
         with evaluation(X.device):
             if self.parts:
                 view = see(self.function, [part for part, _ in self.parts], X, graph=graph)
                 with torch.set_grad_enabled(graph):
                     for part, way in self.parts:
-                        found += factors_of(part, view.of(part), way)
+                        here = None if room is None else room[len(found)]
+                        found += factors_of(part, view.of(part), way, here)
                 del view
             if self.rest:
                 with torch.set_grad_enabled(graph):
@@ -59,7 +66,7 @@ class FactorSource:
             return self.factors(X)
         whole: list[Factor] = []
         for rows in row_blocks(len(X), size):
-            batch = self.factors(X[rows])
+            batch = self.factors(X[rows], room=[factor.rows(rows) for factor in whole] or None)
             if not whole:
                 sizes = [[(len(X), *tensor.shape[1:]) for tensor in factor.tensors] for factor in batch]
                 whole = [
@@ -67,8 +74,9 @@ class FactorSource:
                     for factor, shapes in zip(batch, sizes, strict=True)
                 ]
             for factor, part in zip(whole, batch, strict=True):
-                for target, source in zip(factor.tensors, part.tensors, strict=True):
-                    target[rows] = source
+                for target, source in zip(factor.rows(rows).tensors, part.tensors, strict=True):
+                    if target.data_ptr() != source.data_ptr():
+                        target.copy_(source)
             del batch, part, source  # the next batch is evaluated without this one beside it
         return whole
 
