@@ -1,6 +1,6 @@
 """Exact features in the principal directions of the data: the best polynomials for kernels of the angle."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -94,7 +94,11 @@ class PrincipalFeatures(FeatureMap):
         weights = functions(coordinates[:, 0], norms[few].numpy())
         products = choose_products(coordinates[:, 1:], weights, functions.degrees, self.size)
         used = int(products.monomials[:, 1].max(initial=-1)) + 2
-        return FittedPrincipal(self.size, form, directions[:, :used], functions, products)
+        needed, places = np.unique(products.features[:, 1], return_inverse=True)
+        features = np.stack([products.features[:, 0], places], 1)
+        return FittedPrincipal(
+            self.size, form, directions[:, :used], functions.take(needed), replace(products, features=features)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from scipy.fft import dct
 from scipy.special import binom
 
 from widenet.features.angle_terms import AngleForm
@@ -14,6 +15,7 @@ _EDGE = 0.97  # of these places: the functions are singular at 1 / edge
 _TABLE = 192  # Chebyshev coefficients, which leave 1e-15 at this edge
 _FUNCTIONS = 4  # of the first coordinate for each degree and term; twice as many for degree 0
 _SERIES = 1024  # terms of the power series; 0.97^1024 is 3e-14
+_ROUNDING = 1e-12  # Chebyshev coefficients that are left out, relative
 _FAINT = 1e-12  # eigenvalues of the functions that are left out, relative
 _NEGLIGIBLE = 1e-14  # energies, relative to the diagonal
 
@@ -32,6 +34,13 @@ class AxisFunctions:
     degrees: np.ndarray
     powers: np.ndarray
 
+    def take(self, chosen: np.ndarray) -> "AxisFunctions":
+        """Some of the functions, with as many coefficients as they need."""
+        table = self.table[:, chosen]
+        sizes = np.abs(table).max(1)
+        count = np.nonzero(sizes > _ROUNDING * sizes.max())[0][-1] + 1
+        return AxisFunctions(table[:count], self.degrees[chosen], self.powers[chosen])
+
     def __call__(self, axis: np.ndarray, norms: np.ndarray) -> np.ndarray:
         """Values with the powers of the norms, (n, functions)."""
         values = chebyshev.chebvander(np.clip(axis, -1, 1), len(self.table) - 1) @ self.table
@@ -48,7 +57,9 @@ def axis_functions(form: AngleForm, axis: np.ndarray) -> AxisFunctions:
         axis: First coordinates of rows.
     """
     places = np.clip(np.quantile(axis, (np.arange(_NODES) + 0.5) / _NODES), -_EDGE, _EDGE)
-    nodes = chebyshev.chebpts1(_TABLE)
+    exponents = np.arange(_SERIES)
+    with np.errstate(under="ignore"):
+        at_places, at_nodes = places[:, None] ** exponents, chebyshev.chebpts1(_TABLE)[:, None] ** exponents
     tables, degrees, powers = [], [], []
     for term in form.terms:
         series = term.series(_SERIES)
@@ -57,25 +68,24 @@ def axis_functions(form: AngleForm, axis: np.ndarray) -> AxisFunctions:
             derived = series[degree:] * binom(tail + degree, degree)
             if not derived.any():
                 continue
-            values, vectors = np.linalg.eigh(_power_sum(derived, np.outer(places, places)))
+            weighted = derived * at_places[:, : len(derived)]
+            values, vectors = np.linalg.eigh(weighted @ at_places[:, : len(derived)].T)
             count = _FUNCTIONS * (2 if degree == 0 else 1)
             kept = np.nonzero(values > _FAINT * values[-1])[0][::-1][:count]
-            at_nodes = _power_sum(derived, np.outer(nodes, places)) @ (vectors[:, kept] / np.sqrt(values[kept]))
-            tables.append(_chebyshev_coefficients(at_nodes))
+            found = at_nodes[:, : len(derived)] @ (weighted.T @ (vectors[:, kept] / np.sqrt(values[kept])))
+            tables.append(_chebyshev_coefficients(found))
             degrees += [degree] * len(kept)
             powers += [term.power] * len(kept)
     return AxisFunctions(np.concatenate(tables, 1), np.array(degrees), np.array(powers, np.float64))
 
 
-def _power_sum(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return np.polynomial.polynomial.polyval(x, coefficients)
-
-
 def _chebyshev_coefficients(values: np.ndarray) -> np.ndarray:
     """Of functions given at `chebpts1` nodes, (nodes, functions)."""
-    modes = chebyshev.chebvander(chebyshev.chebpts1(len(values)), len(values) - 1)
-    coefficients = 2 / len(values) * modes.T @ values
+    coefficients = np.asarray(dct(values, type=2, axis=0)) / len(
+        values
+    )  # chebpts1 ascends: the odd ones change their sign
     coefficients[0] /= 2
+    coefficients[1::2] *= -1
     return coefficients
 
 

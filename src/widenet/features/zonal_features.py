@@ -10,6 +10,7 @@ from torch import Tensor
 
 from widenet._arrays import Array
 from widenet.errors import InvalidInput
+from widenet.features._fused_monomials import write_polynomial
 from widenet.features.angle_terms import AngleForm, FeatureTerm, inverse
 from widenet.features.base import FeatureMap, FittedMap, require_seed, require_size
 from widenet.features.hashing import stream
@@ -157,8 +158,7 @@ class ZonalBlock:
             projections *= scales
             weights = _SIGNS[_repeated(len(self.shares))] * np.sqrt(self.shares)
             weights[: 1 + int(self.linear)] = 0
-            values = harmonic_sum(weights, projections, self.directions.shape[0])
-            out[:, place : place + count] = values / sqrt(count)
+            out[:, place : place + count] = harmonic_sum(weights / sqrt(count), projections, self.directions.shape[0])
 
 
 def _repeated(count: int) -> np.ndarray:
@@ -167,23 +167,38 @@ def _repeated(count: int) -> np.ndarray:
 
 
 def harmonic_sum(weights: np.ndarray, t: Tensor, dimension: int) -> Tensor:
-    """sum_k weights_k sqrt(N(d, k)) P_k(t), by the recurrence of the orthonormal polynomials.
+    """sum_k weights_k sqrt(N(d, k)) P_k(t); overwrites t on the CPU.
 
-    t p_k = a_{k+1} p_{k+1} + a_k p_{k-1} with a_k^2 = k (k + d - 3) / ((2k + d - 2)(2k + d - 4)).
+    By the powers of sqrt(d) t, which is of order 1: few degrees, so that nothing cancels.
     """
-    previous, current = torch.zeros_like(t), torch.ones_like(t)
+    powers = harmonic_powers(weights, dimension)
+    t *= sqrt(dimension)
+    if t.device.type == "cpu":
+        write_polynomial(powers.astype(np.float32 if t.dtype == torch.float32 else np.float64), t.numpy())
+        return t
+    total = torch.full_like(t, float(powers[-1]))
+    for power in powers[-2::-1].tolist():
+        total = total * t + power
+    return total
+
+
+def harmonic_powers(weights: np.ndarray, dimension: int) -> np.ndarray:
+    """Coefficients of sum_k weights_k sqrt(N(d, k)) P_k(t) in powers of sqrt(d) t.
+
+    The orthonormal polynomials p_k have t p_k = a_{k+1} p_{k+1} + a_k p_{k-1} with
+    a_k^2 = k (k + d - 3) / ((2k + d - 2)(2k + d - 4)).
+    """
+    previous, current = np.zeros(len(weights)), np.eye(1, len(weights))[0]
     total, before = weights[0] * current, 0.0
     for k in range(1, len(weights)):
         # At d = 2 the first ratio is 0 / 0; p_1 = sqrt(d) t.
-        after = (
-            sqrt(1 / dimension)
-            if k == 1
-            else sqrt(k * (k + dimension - 3) / ((2 * k + dimension - 2) * (2 * k + dimension - 4)))
+        square = (
+            k * (k + dimension - 3) / ((2 * k + dimension - 2) * (2 * k + dimension - 4)) if k > 1 else 1 / dimension
         )
-        previous, current = current, (t * current - before * previous) / after
+        after = sqrt(square)
+        previous, current = current, (np.roll(current, 1) / sqrt(dimension) - before * previous) / after
         before = after
-        if weights[k]:
-            total += weights[k] * current
+        total = total + weights[k] * current
     return total
 
 
