@@ -64,11 +64,16 @@ def test_slices_of_several_parts_are_summed(form, blocks, monkeypatch):
         assert Z is not None or torch.equal(found, found.permute(0, 3, 4, 1, 2))
 
 
-def test_factors_are_differentiable_in_the_points():
-    points = X[:2].clone().requires_grad_()
+@pytest.mark.parametrize("name", ["dense", "volumes"])
+def test_factors_are_differentiable_in_the_points(name):
+    module, points, _ = module_and_points(name, (2, 1))
+    function = ModuleFunction.of(module, None, points)
+    first, *rest = find_parts(module, tuple(function.parameters))
+    others = tuple(name for part in rest for name in part.names)
+    parts = FactorSource(function, [(first, "gradients in slices")], others) if name == "volumes" else source(True)
 
     def kernel(x: torch.Tensor) -> torch.Tensor:
-        factors = source(True).factors(x, graph=True)
+        factors = parts.factors(x, graph=True)
         return between(factors, factors, "trace")[0, :, 0, :, 0]
 
-    assert torch.autograd.gradcheck(kernel, (points,), atol=1e-6, rtol=1e-4, fast_mode=True)
+    assert torch.autograd.gradcheck(kernel, (points.requires_grad_(),), atol=1e-6, rtol=1e-4, fast_mode=True)

@@ -49,7 +49,9 @@ class FactorSource:
                 with torch.set_grad_enabled(graph):
                     for part, way in self.parts:
                         here = None if room is None else room[len(found)]
-                        found += factors_of(part, view.of(part), way, here)
+                        # Slices take one another's memory, which reverse mode may still need.
+                        kept: Way = "gradients" if graph and way == "gradients in slices" else way
+                        found += factors_of(part, view.of(part), kept, here)
                 del view
             if self.rest:
                 with torch.set_grad_enabled(graph):
