@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from widenet import architectures as layers
-from widenet import kernels, solvers
+from widenet import features, kernels, solvers
 from widenet.errors import InvalidFile, InvalidInput, WidenetError
 from widenet.estimators.support_vectors import SupportVectorMachine
 
@@ -59,6 +59,18 @@ _CLASSES = (
     kernels.Scaled,
     kernels.Sum,
     kernels.Zonal,
+    features.ArchitectureFeatures,
+    features.CNTKSketch,
+    features.FourierFeatures,
+    features.NTKRandomFeatures,
+    features.NTKSketch,
+    features.Nystroem,
+    features.PrincipalFeatures,
+    features.ProductFeatures,
+    features.ScaledFeatures,
+    features.Sketch,
+    features.SumFeatures,
+    features.ZonalRandomFeatures,
     SupportVectorMachine,
     solvers.Auto,
     solvers.Cholesky,
