@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 import widenet.solvers
 from widenet.errors import InvalidInput, NotPositiveDefinite
-from widenet.solvers import Auto, Cholesky, Solver, Spectral
+from widenet.solvers import Auto, Cholesky, ConjugateGradient, Solver, Spectral
 
 SOLVERS = [Cholesky(), Cholesky(overwrite=True), Cholesky(ridge_scale="absolute"), Spectral(), Auto()]
+SOLVERS += [ConjugateGradient(tolerance=5e-11), ConjugateGradient("absolute", 5e-11, rank=3)]
 solvers = pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 
 

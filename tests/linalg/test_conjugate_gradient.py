@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from widenet.errors import NotPositiveDefinite
 from widenet.linalg.conjugate_gradient import block_conjugate_gradient, first_iterate
 
 
@@ -77,15 +78,15 @@ def test_it_goes_on_from_any_iterate():
     assert first_iterate(y, same).estimate == pytest.approx(float(y.norm(dim=0).max()))
 
 
-def test_too_few_steps_and_indefinite_matrices_are_told_by_the_residual():
+def test_too_few_steps_are_told_by_the_residual_and_indefinite_matrices_are_refused():
     A, y = system(np.logspace(-3, 1, 60), 1)
     short = block_conjugate_gradient(lambda v: A @ v, same, y, (1e-9, 3))
     assert short.steps == 3
     assert short.residual == pytest.approx(float((A @ short.value - y).norm() / y.norm()))
     assert short.residual > 1e-9
-    B, y = system(np.array([-1.0, *np.ones(30)]), 1)
-    found = block_conjugate_gradient(lambda v: B @ v, same, y, (1e-9, 100))
-    assert found.residual == pytest.approx(float((B @ found.value - y).norm() / y.norm()), rel=1e-6, abs=1e-12)
+    B, y = system(np.array([-5.0, *np.ones(30)]), 2)
+    with pytest.raises(NotPositiveDefinite, match="larger ridge"):
+        block_conjugate_gradient(lambda v: B @ v, same, y, (1e-9, 100))
 
 
 def test_the_residual_is_the_true_one_where_the_recurrence_drifts():

@@ -30,11 +30,12 @@ def test_products_with_rows_that_are_not_stored_are_dense_products(monkeypatch):
     gram = centred.T @ (found.weight[:, None] * centred)
     V = torch.from_numpy(np.random.default_rng(1).normal(size=(30, 2)))
     torch.testing.assert_close(found.gram_product(V), gram @ V, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(found.sample_gram(torch.arange(300)), gram, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.sample_gram(torch.arange(300)).tril(), gram.tril(), rtol=1e-9, atol=1e-9)
 
 
 def test_the_minimum_is_that_of_the_dense_normal_equations(monkeypatch):
     monkeypatch.setattr("widenet.solvers.landmark_iteration._LEAST_SAMPLE", 60)
+    monkeypatch.setattr("widenet.solvers.landmark_iteration._SAMPLE", 2)
     found, y = rows()
     result = iterate(found, y, 0.05, (1e-11, 200), seed=0)
     assert result.reached.residual <= 1e-11

@@ -7,7 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from widenet.errors import NotPositiveDefinite
+
 _DEPENDENT = 1e-10  # singular value, relative to the largest, below which a direction lies in the span of the others
+_INDEFINITE = 1e-8  # share of |A p| by which p^T A p of a semi-definite A does not go below 0, for any p but noise
 
 Product = Callable[[Float[Tensor, "n k"]], Float[Tensor, "n k"]]
 
@@ -71,6 +74,9 @@ def block_conjugate_gradient(
         start: Iterate to go on from.
         watch: Told every iterate.
 
+    Raises:
+        NotPositiveDefinite: Where a direction of negative curvature is met.
+
     Cost:
         One product and one application of the preconditioner to a block a step, one product more to measure the
         residual at the end; 6 n (outputs) float64 numbers of memory.
@@ -113,7 +119,7 @@ def first_iterate(target: Float[Tensor, "n outputs"], precondition: Product) -> 
 def _step(product: Product, precondition: Product, now: Iterate) -> Iterate:
     P = now.directions
     image = product(P)
-    inverse = _positive_inverse(P.T @ image)
+    inverse = _positive_inverse(P.T @ image, float(torch.linalg.vector_norm(image, dim=0).max()))
     move = inverse @ (P.T @ now.residual)
     residual = now.residual - image @ move
     z = precondition(residual)
@@ -121,8 +127,19 @@ def _step(product: Product, precondition: Product, now: Iterate) -> Iterate:
     return Iterate(now.value + P @ move, residual, directions, now.steps + 1, now.restarted)
 
 
-def _positive_inverse(curvature: Tensor) -> Tensor:
-    """Inverse of P^T A P on its positive part: along a direction of no or negative curvature nothing is minimal."""
+def _positive_inverse(curvature: Tensor, scale: float) -> Tensor:
+    """Inverse of P^T A P on its positive part, P orthonormal: a direction of no curvature has no minimum along it.
+
+    Raises:
+        NotPositiveDefinite: Where a curvature is negative beside the length of A P.
+    """
+    lowest = float(torch.linalg.eigvalsh((curvature + curvature.T) / 2)[0])
+    if lowest < -_INDEFINITE * scale:
+        raise NotPositiveDefinite(
+            "conjugate gradients need a positive definite matrix",
+            f"a direction of curvature {lowest:.2g}, along which the matrix has length {scale:.2g}",
+            "Give a larger ridge, or points in float64 where they are float32",
+        )
     scales = curvature.diagonal().abs().clamp_min(torch.finfo(torch.float64).tiny).rsqrt()
     s, V = torch.linalg.eigh((curvature + curvature.T) / 2 * scales[:, None] * scales)
     positive = s > 1e-14 * s[-1].abs()

@@ -34,7 +34,7 @@ class LowRankPlusDiagonal:
         self.factor, self.diagonal = factor, diagonal
         rank = len(factor)
         inner = torch.zeros(rank, rank, dtype=torch.float64, device=factor.device)
-        _add_gram(inner, factor, diagonal.rsqrt())
+        add_gram(inner, factor, diagonal.rsqrt())
         inner.diagonal().add_(1.0)
         self._lower, info = torch.linalg.cholesky_ex(inner)
         if int(info):
@@ -53,8 +53,14 @@ class LowRankPlusDiagonal:
         return scaled - _product(self.factor, inner, transposed=True) / self.diagonal[:, None]
 
 
-def _add_gram(inner: Tensor, factor: Tensor, scales: Tensor) -> None:
-    """Add the lower triangle of F^T diag(scales)^2 F, by strips of rows of F."""
+def add_gram(inner: Tensor, factor: Tensor, scales: Tensor) -> None:
+    """Add the lower triangle of F^T diag(scales)^2 F, by strips of rows of F.
+
+    Args:
+        inner: Where to, (rank, rank), float64; of the upper triangle some blocks are written too.
+        factor: F^T, (rank, n).
+        scales: (n,), float64.
+    """
     rank, n = factor.shape
     bands = [(start, 0) for start in range(0, rank, _BAND)]
     for start in range(0, n, _STRIP):

@@ -10,7 +10,7 @@ from torch import Tensor
 from widenet.kernels.blocks import run_tiles, tile_corners
 from widenet.linalg import _fused_products
 
-_FEW = 3  # vectors up to which loops that read the tile once are faster than a matrix product with its float64 copy
+_FEW = 16  # vectors up to which loops that read the tile once beat a matrix product with its float64 copy
 _TILE = 256  # rows of a strip, rows and columns of a tile that is computed for its product
 _CHUNK = 512  # columns of a float64 copy: with 256 rows it stays in the cache of one core
 

@@ -17,9 +17,9 @@ from widenet.solvers.landmark_iteration import CentredRows, iterate
 
 Method = Literal["direct", "iterative"]
 
-# Seconds on two cores: a flop of the sums, an entry of the kernel in one step, a flop of the preconditioner.
-_FLOP, _ENTRY, _SOLVE = 1.9e-11, 1.5e-9, 1.2e-11
-_STEPS = 25  # that conjugate gradients usually take to 1e-8
+# Seconds on two cores: a row's pair of features in the sums, a value of the kernel in one step, a flop of the rest.
+_PAIR, _ENTRY, _SOLVE = 3.1e-11, 3e-9, 1.2e-11
+_STEPS = 20  # that conjugate gradients usually take to 1e-8
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Landmarks:
 
     Cost:
         Direct: n size values of the kernel, 2 n size^2 flops, 9 size^3 flops. Iterative: n size values of the kernel a
-        step, about 25 of them, and 4 size^3 flops. Memory: a few times size^2 numbers.
+        step, about 20 of them, and 16 size^3 flops. Memory: a few times size^2 numbers.
 
     References:
         Rudi, Carratino and Rosasco 2017, arXiv 1705.10958 (the iterative way).
@@ -176,9 +176,9 @@ class Landmarks:
             MemoryLimitExceeded: Where neither way fits.
         """
         m, limit = min(self.size, n), parse_memory(self.memory_limit)
-        direct = 2 * n * m * m * _FLOP / 2 + 9 * m**3 * _SOLVE
+        direct = n * m * m * _PAIR + 9 * m**3 * _SOLVE
         step = n * m * _ENTRY * (1 + 0.1 * outputs)
-        iterative = ridges * _STEPS * step + 6 * m**3 * _SOLVE
+        iterative = ridges * _STEPS * step + 16 * m**3 * _SOLVE
         memory = 8 * m * (4 * m + 8 * outputs) + 3 * 2**26
         if memory > limit:
             raise MemoryLimitExceeded(
