@@ -5,6 +5,9 @@ from pathlib import Path
 from widenet.errors import InvalidFile, WidenetError
 from widenet.estimators._base import KernelEstimator
 from widenet.estimators.classifier import KernelClassifier
+from widenet.estimators.feature_base import FeatureEstimator
+from widenet.estimators.feature_classifier import FeatureClassifier
+from widenet.estimators.feature_regressor import FeatureRegressor
 from widenet.estimators.gaussian_process import GaussianProcess
 from widenet.estimators.model_file import read_model
 from widenet.estimators.regressor import KernelRegressor
@@ -21,8 +24,12 @@ ESTIMATORS: dict[str, type[KernelEstimator]] = {
     )
 }
 
+FEATURE_ESTIMATORS: dict[str, type[FeatureEstimator]] = {
+    cls.__name__: cls for cls in (FeatureClassifier, FeatureRegressor)
+}
 
-def load(path: str | Path) -> KernelEstimator:
+
+def load(path: str | Path) -> KernelEstimator | FeatureEstimator:
     """A fitted estimator from the file that its `save` wrote.
 
     The file names only classes of a fixed registry and elementwise functions of a fixed list; nothing in it is
@@ -45,10 +52,11 @@ def load(path: str | Path) -> KernelEstimator:
     """
     tensors, info = read_model(path)
     name = info.get("estimator")
-    if not isinstance(name, str) or name not in ESTIMATORS:
+    known = ESTIMATORS | FEATURE_ESTIMATORS
+    if not isinstance(name, str) or name not in known:
         raise InvalidFile(f"{path} must name an estimator of this package", repr(name)[:80])
     try:
-        return ESTIMATORS[name].from_state(tensors, info)
+        return known[name].from_state(tensors, info)
     except InvalidFile:
         raise
     except (

@@ -22,11 +22,13 @@ class RowBlock:
         X: Rows: an array (n, d), sparse rows of SciPy (CSR), or a data frame.
         y: Targets as they are in the source, (n,) or (n, outputs).
         start: Number of the first row in the source, from 0.
+        numbers: Numbers of the rows where they are not consecutive, or None.
     """
 
     X: Any
     y: np.ndarray
     start: int
+    numbers: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -34,7 +36,12 @@ class RowBlock:
     def take(self, rows: Any) -> "RowBlock":
         """The rows of a slice, a mask or an array of numbers."""
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
-        return RowBlock(X, self.y[rows], self.start)
+        places = np.arange(self.start, self.start + len(self)) if self.numbers is None else self.numbers
+        return RowBlock(X, self.y[rows], self.start, places[rows])
+
+    def number(self, row: int) -> int:
+        """Number in the source of a row of the block, both from 0."""
+        return self.start + row if self.numbers is None else int(self.numbers[row])
 
 
 class RowSource(ABC):
@@ -131,7 +138,7 @@ class ArrayRows(RowSource):
         if self.rows <= rows:
             return next(self.blocks(self.rows))
         chosen = np.sort(np.random.default_rng(seed).choice(self.rows, rows, replace=False))
-        return RowBlock(self.X[chosen], np.asarray(self.y)[chosen], 0)
+        return RowBlock(self.X[chosen], np.asarray(self.y)[chosen], 0, chosen)
 
 
 class IterableRows(RowSource):
@@ -166,7 +173,7 @@ class IterableRows(RowSource):
             self._head = [probe]
 
     def _pairs(self) -> Iterator[RowBlock]:
-        start = 0
+        start, columns = 0, None
         for pair in self._begin() if self._once is None else self._once:
             if not isinstance(pair, tuple) or len(pair) != 2:
                 raise InvalidInput("blocks must be pairs (X, y)", type(pair).__name__)
@@ -176,6 +183,9 @@ class IterableRows(RowSource):
                 raise InvalidInput(
                     f"a block must have a target for each row, from row {start} on", f"{X.shape} and {block.y.shape}"
                 )
+            columns = X.shape[1] if columns is None else columns
+            if X.shape[1] != columns:
+                raise InvalidInput(f"blocks must have {columns} columns", f"{X.shape[1]} from row {start + 1} on")
             start += len(block)
             yield block
 
@@ -245,7 +255,9 @@ def joined_rows(blocks: list[RowBlock]) -> RowBlock:
         X: Any = pd.concat(parts, ignore_index=True)
     else:
         X = scipy.sparse.vstack(parts, format="csr") if scipy.sparse.issparse(parts[0]) else np.concatenate(parts)
-    return RowBlock(X, np.concatenate([block.y for block in blocks]), blocks[0].start)
+    places = [block.numbers for block in blocks if block.numbers is not None]
+    numbers = np.concatenate(places) if len(places) == len(blocks) else None
+    return RowBlock(X, np.concatenate([block.y for block in blocks]), blocks[0].start, numbers)
 
 
 def held_bytes(X: Any) -> int:

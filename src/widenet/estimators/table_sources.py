@@ -109,27 +109,31 @@ class ParquetRows(TableRows):
 
     def blocks(self, size: int, start: int = 0) -> Iterator[RowBlock]:
         """Blocks of at most `size` rows; row groups before `start` are not read."""
-        counts = [self._footer.row_group(i).num_rows for i in range(self._footer.num_row_groups)]
-        ends = np.cumsum(counts)
-        first = int(np.searchsorted(ends, start, side="right"))
-        groups = list(range(first, len(counts)))
-        position = int(ends[first - 1]) if first else 0
-        for frame in self._frames(size, groups):
-            skipped = max(0, start - position)
-            if skipped < len(frame):
-                yield self._block(frame.iloc[skipped:], position + skipped)
-            position += len(frame)
+        first = int(np.searchsorted(self._ends, start, side="right"))
+        for block in self._batches(size, list(range(first, self._footer.num_row_groups))):
+            skipped = max(0, start - block.start)
+            if skipped < len(block):
+                kept = block.take(slice(skipped, None)) if skipped else block
+                yield RowBlock(kept.X, kept.y, block.start + skipped)
 
-    def _frames(self, size: int, groups: list[int]) -> Iterator[pd.DataFrame]:
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """Rows up to the end of each row group."""
+        return np.cumsum([self._footer.row_group(i).num_rows for i in range(self._footer.num_row_groups)])
+
+    def _batches(self, size: int, groups: list[int]) -> Iterator[RowBlock]:
         with _parquet_errors(self.path), pyarrow.parquet.ParquetFile(self.path, buffer_size=2**20) as file:
-            for batch in file.iter_batches(size, groups, self._columns, use_threads=False):
-                yield batch.to_pandas()
+            for group in groups:
+                position = int(self._ends[group - 1]) if group else 0
+                for batch in file.iter_batches(size, [group], self._columns, use_threads=False):
+                    yield self._block(batch.to_pandas(), position)
+                    position += batch.num_rows
 
     def sample(self, rows: int, seed: int) -> RowBlock:
         """Rows at random of at most 32 row groups that lie evenly; see `RowSource.sample`."""
         count = self._footer.num_row_groups
         groups = sorted({int(place) for place in np.linspace(0, count - 1, min(count, _SAMPLED_GROUPS))})
-        return draw((self._block(frame, 0) for frame in self._frames(8192, groups)), rows, seed, self.name)
+        return draw(self._batches(8192, groups), rows, seed, self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +208,8 @@ class CSVRows(TableRows):
             )
         with chunks:
             while (frame := self._parsed(chunks, position)) is not None:
-                yield self._block(frame[columns], position)
+                if len(frame):
+                    yield self._block(frame[columns], position)
                 position += len(frame)
 
     def _parsed(self, chunks: Iterator[pd.DataFrame], position: int) -> pd.DataFrame | None:
