@@ -57,14 +57,19 @@ if TYPE_CHECKING:
     )
     from widenet.estimators.augmentation import AugmentedClassifier, AugmentedRegressor, RandomCrop, RandomFlip
     from widenet.estimators.classifier import KernelClassifier
+    from widenet.estimators.feature_classifier import FeatureClassifier
+    from widenet.estimators.feature_regressor import FeatureRegressor
+    from widenet.estimators.features import NTKFeatures
     from widenet.estimators.gaussian_process import GaussianProcess
     from widenet.estimators.gp_kernel import as_gp_kernel
     from widenet.estimators.persistence import load
     from widenet.estimators.plan import Machine, Plan, calibrate, plan
     from widenet.estimators.recurrent_grid import RecurrentGrid
     from widenet.estimators.regressor import KernelRegressor
+    from widenet.estimators.row_sources import ArrayRows, IterableRows
     from widenet.estimators.support_vectors import SupportVectorMachine
     from widenet.estimators.table_encoder import TableEncoder
+    from widenet.estimators.table_sources import open_rows
     from widenet.estimators.time_series import RecurrentKernelClassifier, RecurrentKernelRegressor
     from widenet.estimators.zca import ZCA
     from widenet.experiments.kernel_gap import AdamTraining, kernel_gap_report
@@ -72,10 +77,15 @@ if TYPE_CHECKING:
     from widenet.features.cntk_sketch import CNTKSketch
     from widenet.features.count_sketch import OSNAP, CountSketch
     from widenet.features.fourier import FourierFeatures
+    from widenet.features.ntk_sketch import NTKSketch
     from widenet.features.nystrom import Nystroem
     from widenet.features.poly_sketch import PolySketch
+    from widenet.features.principal import PrincipalFeatures
+    from widenet.features.random_features import NTKRandomFeatures
+    from widenet.features.sketch import Sketch
     from widenet.features.subsampled_transforms import SRHT, ComplexSRHT
     from widenet.features.tensor_sketch import ProductSketch, TensorSketch
+    from widenet.features.zonal_features import ZonalRandomFeatures
     from widenet.kernels.base import Kernel
     from widenet.kernels.bidirectional import Bidirectional
     from widenet.kernels.deficit import tangent_deficit
@@ -149,25 +159,27 @@ _HOMES = {
     ),
     "widenet.estimators.augmentation": "AugmentedClassifier AugmentedRegressor RandomCrop RandomFlip",
     "widenet.estimators.classifier": "KernelClassifier",
+    "widenet.estimators.feature_classifier": "FeatureClassifier",
+    "widenet.estimators.feature_regressor": "FeatureRegressor",
+    "widenet.estimators.features": "NTKFeatures",
     "widenet.estimators.gaussian_process": "GaussianProcess",
     "widenet.estimators.gp_kernel": "as_gp_kernel",
     "widenet.estimators.persistence": "load",
     "widenet.estimators.plan": "Machine Plan calibrate plan",
     "widenet.estimators.recurrent_grid": "RecurrentGrid",
     "widenet.estimators.regressor": "KernelRegressor",
+    "widenet.estimators.row_sources": "ArrayRows IterableRows",
     "widenet.estimators.support_vectors": "SupportVectorMachine",
     "widenet.estimators.table_encoder": "TableEncoder",
+    "widenet.estimators.table_sources": "open_rows",
     "widenet.estimators.time_series": "RecurrentKernelClassifier RecurrentKernelRegressor",
     "widenet.estimators.zca": "ZCA",
     "widenet.experiments.kernel_gap": "AdamTraining kernel_gap_report",
-    "widenet.features.architecture": "ArchitectureFeatures",
-    "widenet.features.cntk_sketch": "CNTKSketch",
-    "widenet.features.count_sketch": "OSNAP CountSketch",
-    "widenet.features.fourier": "FourierFeatures",
-    "widenet.features.nystrom": "Nystroem",
-    "widenet.features.poly_sketch": "PolySketch",
-    "widenet.features.subsampled_transforms": "SRHT ComplexSRHT",
-    "widenet.features.tensor_sketch": "ProductSketch TensorSketch",
+    "widenet.features": (
+        "ArchitectureFeatures CNTKSketch ComplexSRHT CountSketch FourierFeatures NTKRandomFeatures "
+        "NTKSketch Nystroem OSNAP PolySketch PrincipalFeatures ProductSketch SRHT Sketch TensorSketch "
+        "ZonalRandomFeatures "
+    ),
     "widenet.kernels.base": "Kernel",
     "widenet.kernels.bidirectional": "Bidirectional",
     "widenet.kernels.deficit": "tangent_deficit",
@@ -179,32 +191,14 @@ _HOMES = {
     "widenet.kernels.truncated": "TruncatedDual",
     "widenet.kernels.wrappers": "Homogeneous Normalized",
     "widenet.linalg.kernel_matrix": "KernelMatrix",
-    "widenet.networks.checkpoints": "Checkpoint",
-    "widenet.networks.convergence": "kernel_convergence",
-    "widenet.networks.descent": "GradientDescent",
-    "widenet.networks.drift": "KernelDrift",
-    "widenet.networks.empirical": "EmpiricalNTK",
-    "widenet.networks.ensembles": "Centred Ensemble",
-    "widenet.networks.factorize": "factorize",
-    "widenet.networks.factorized": "FactorizedLinear",
-    "widenet.networks.factorized_costs": "cost_report",
-    "widenet.networks.factorized_kernels": "factorized_ntk rank_for",
-    "widenet.networks.factorized_training": "compare_training",
-    "widenet.networks.finite_network": "network",
-    "widenet.networks.linear_descent": "predicted_steps",
-    "widenet.networks.linearized": "LinearizedNetwork linearize",
-    "widenet.networks.monte_carlo": "monte_carlo_ntk",
-    "widenet.networks.parameterization": (
-        "layerwise_weight_decay to_ntk_parameterization to_standard_parameterization "
+    "widenet.networks": (
+        "Centred Checkpoint compare_training cost_report EmpiricalNTK Ensemble factorize factorized_ntk "
+        "FactorizedLinear GradientDescent kernel_convergence KernelDrift layerwise_weight_decay "
+        "linearize LinearizedNetwork monte_carlo_ntk network predicted_steps rank_for Recorder "
+        "relu_stack SparseReLUNetwork SparseTraining suggest_width surrogate_kernel SurrogateNetwork "
+        "SurrogateTraining tangent_certificate to_ntk_parameterization to_standard_parameterization "
+        "train Twin "
     ),
-    "widenet.networks.relu_stack": "relu_stack",
-    "widenet.networks.sparse_training": "SparseReLUNetwork SparseTraining",
-    "widenet.networks.surrogate": "SurrogateNetwork",
-    "widenet.networks.surrogate_theory": "suggest_width surrogate_kernel",
-    "widenet.networks.surrogate_training": "SurrogateTraining",
-    "widenet.networks.tangent_certificate": "tangent_certificate",
-    "widenet.networks.training": "Recorder train",
-    "widenet.networks.twin": "Twin",
     "widenet.solvers.auto": "Auto",
     "widenet.solvers.base": "Solution Solver",
     "widenet.solvers.cholesky": "Cholesky",
@@ -212,14 +206,10 @@ _HOMES = {
     "widenet.solvers.landmarks": "Landmarks",
     "widenet.solvers.spectral": "Spectral",
     "widenet.solvers.streaming": "NormalEquations",
-    "widenet.theory.dynamics": "GradientFlow",
-    "widenet.theory.finite_width": "fluctuations",
-    "widenet.theory.layer_shares": "layer_shares standard_kernel",
-    "widenet.theory.matching": "match_laplace",
-    "widenet.theory.precision": "precision_report",
-    "widenet.theory.relu_fluctuations": "kernel_regime",
-    "widenet.theory.sparsity": "choose_threshold eigen_report expected_active_fraction sparse_cost",
-    "widenet.theory.spectrum": "zonal_spectrum",
+    "widenet.theory": (
+        "choose_threshold eigen_report expected_active_fraction fluctuations GradientFlow kernel_regime "
+        "layer_shares match_laplace precision_report sparse_cost standard_kernel zonal_spectrum "
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -236,6 +226,7 @@ __all__ = [
     "AdamTraining",
     "ArcCosine",
     "ArchitectureFeatures",
+    "ArrayRows",
     "AugmentedClassifier",
     "AugmentedRegressor",
     "Auto",
@@ -258,6 +249,8 @@ __all__ = [
     "Erf",
     "FactorizedDense",
     "FactorizedLinear",
+    "FeatureClassifier",
+    "FeatureRegressor",
     "FingerprintMismatch",
     "Flatten",
     "FourierFeatures",
@@ -274,6 +267,7 @@ __all__ = [
     "InvalidArchitecture",
     "InvalidFile",
     "InvalidInput",
+    "IterableRows",
     "Kernel",
     "KernelClassifier",
     "KernelDrift",
@@ -290,6 +284,9 @@ __all__ = [
     "Machine",
     "Matern",
     "MemoryLimitExceeded",
+    "NTKFeatures",
+    "NTKRandomFeatures",
+    "NTKSketch",
     "NormalEquations",
     "Normalized",
     "NotPositiveDefinite",
@@ -297,6 +294,7 @@ __all__ = [
     "Plan",
     "PolySketch",
     "Polynomial",
+    "PrincipalFeatures",
     "ProductSketch",
     "RandomCrop",
     "RandomFlip",
@@ -308,6 +306,7 @@ __all__ = [
     "RecurrentKernelRegressor",
     "Sequences",
     "Sine",
+    "Sketch",
     "Solution",
     "Solver",
     "SparseReLUNetwork",
@@ -325,6 +324,7 @@ __all__ = [
     "Twin",
     "WidenetError",
     "Zonal",
+    "ZonalRandomFeatures",
     "__version__",
     "as_gp_kernel",
     "calibrate",
@@ -353,6 +353,7 @@ __all__ = [
     "monte_carlo_ntk",
     "myrtle",
     "network",
+    "open_rows",
     "plan",
     "precision_report",
     "predicted_steps",
