@@ -11,10 +11,32 @@ from widenet.experiments import (
     laplace,
     orthogonal,
     residual,
+    sketching,
     surrogate,
     tangent_power,
 )
 from widenet.experiments.outcome import Outcome
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ([], sketching.Settings()),
+        (["--rows", "50", "--seeds", "4"], sketching.Settings(rows=50, seeds=4)),
+        (["--quick", "--data", "folder"], sketching.Settings.quick()),
+    ],
+)
+def test_settings_and_data_reach_the_comparison_of_features(options, settings, capsys, tmp_path, monkeypatch):
+    asked = []
+
+    def recorded(output, data=None, settings=None, progress=print):
+        asked.extend([output, data, settings])
+        return Outcome((), (output / "sketching.md",), "all said")
+
+    monkeypatch.setattr(sketching, "run", recorded)
+    assert run(["reproduce", "sketching", "--output", str(tmp_path), *options]) == SUCCESS
+    assert asked == [tmp_path, Path("folder") if "--data" in options else None, settings]
+    assert "all said" in capsys.readouterr().out
 
 
 def test_the_experiment_gets_its_folders_and_its_files_are_listed(capsys, tmp_path, monkeypatch):

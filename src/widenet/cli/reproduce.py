@@ -29,6 +29,8 @@ EXAMPLES = """Examples:
   widenet reproduce efficient-ntk --data fashion-mnist/
 
   widenet reproduce tangent-power --quick
+
+  widenet reproduce sketching --data fashion-mnist/ --rows 2000 --seeds 2
 """
 
 papers = typer.Typer(
@@ -178,6 +180,24 @@ def finite_vs_infinite(
 
     settings = _settings(finite_vs_infinite.Settings, quick, {"flips": flips, "seed": seed})
     _carry_out("finite-vs-infinite", lambda step: finite_vs_infinite.run(output, data, settings, step), output, json)
+
+
+@papers.command()
+def sketching(
+    output: Annotated[Path, typer.Option(help="Folder of tables and figures.")] = Path("reports/sketching"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of NAME.npz files or IDX images; digits if left out.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=20, help="Points of each set whose Gram matrix is exact.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each map at each size.")] = None,
+    quick: Quick = False,
+    json: AsJson = False,
+) -> None:
+    """Explicit features of tangent kernels: error, accuracy and time against size (arXiv 2106.07880, 2209.04121)."""
+    from widenet.experiments import sketching
+
+    settings = _settings(sketching.Settings, quick, {"rows": rows, "seeds": seeds})
+    _carry_out("sketching", lambda step: sketching.run(output, data, settings, step), output, json)
 
 
 def _settings(kind: Any, quick: bool, given: dict[str, Any]) -> Any:
