@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import widenet.architectures as layers
-from widenet import kernels
+from widenet import features, kernels
 from widenet.architectures import Layer
 from widenet.errors import InvalidFile, InvalidInput
 from widenet.estimators import SupportVectorMachine
@@ -27,7 +27,7 @@ from widenet.kernels import (
     Normalized,
     Zonal,
 )
-from widenet.solvers import Auto, Cholesky, Spectral
+from widenet.solvers import Auto, Cholesky, ConjugateGradient, Landmarks, Spectral
 
 VALUES = [
     layers.fully_connected(3, bias_std=0.1),
@@ -54,6 +54,19 @@ VALUES = [
     Cholesky(overwrite=True),
     Spectral(tolerance=1e-8),
     Auto(memory_limit="1 GiB"),
+    ConjugateGradient(),
+    Landmarks(),
+    features.ArchitectureFeatures(NNGP(layers.fully_connected(1)), 40),
+    features.CNTKSketch(64, depth=2, input_shape=(8, 8, 1)),
+    features.FourierFeatures(Laplace(2.0), 8, orthogonal=False),
+    features.NTKRandomFeatures(1, 9, leverage=True),
+    features.NTKSketch(2, 9, fitting="minimax"),
+    features.Nystroem(Laplace(2.0), 8),
+    features.PrincipalFeatures(ArcCosine(1), 9),
+    features.ProductFeatures(features.NTKSketch(ArcCosine(1), 4), features.FourierFeatures(Laplace(1.0), 3), 12),
+    features.ScaledFeatures(0.5, features.ZonalRandomFeatures(ArcCosine(0), 5)),
+    features.SumFeatures(features.NTKSketch(1, 4), features.NTKSketch(2, 4)),
+    features.Sketch(0.5 * NTK(layers.fully_connected(2)), 30, adapt=False),
     (1, 2.5, None, True, "text", (Laplace(1.0),)),
 ]
 
