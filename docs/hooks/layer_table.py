@@ -2,6 +2,7 @@
 
 from widenet import architectures
 from widenet.architectures import Activation, LastStep, Layer, Pool, Recurrent, SpatialLayer, StepwiseAverage
+from widenet.features.architecture import embed
 from widenet.kernels.duals import dual
 from widenet.kernels.propagate import propagate
 from widenet.networks import build
@@ -16,12 +17,12 @@ def _subclasses(base: type) -> list[type]:
 
 
 def table() -> str:
-    """One row a public layer: its readings at infinite and finite width, and where its activation's dual comes from."""
+    """One row a public layer: its readings at infinite and finite width and in features, and where its activation's dual comes from."""
     public = {getattr(architectures, name) for name in architectures.__all__}
     layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - ABSTRACT]
     rows = [
-        "| layer | infinite width (NTK, NNGP) | finite width (`network`) | dual of the activation |",
-        "|---|---|---|---|",
+        "| layer | infinite width (NTK, NNGP) | finite width (`network`) | features (`Sketch`) | dual of the activation |",
+        "|---|---|---|---|---|",
     ]
     for cls in sorted(layers, key=lambda cls: (issubclass(cls, Activation), cls.__name__)):
         of_sequences = cls in OF_SEQUENCES
@@ -29,7 +30,8 @@ def table() -> str:
         closed = dual.dispatch(cls) not in (dual.dispatch(object), dual.dispatch(Activation))
         form = ("closed form" if closed else "quadrature") if issubclass(cls, Activation) else ""
         finite = "yes" if build.dispatch(cls) is not build.dispatch(object) else "no"
-        rows.append(f"| `{cls.__name__}` | {reading} | {finite} | {form} |")
+        explicit = "yes" if embed.dispatch(cls) is not embed.dispatch(object) else "landmarks"
+        rows.append(f"| `{cls.__name__}` | {reading} | {finite} | {explicit} | {form} |")
     return "\n".join(rows)
 
 

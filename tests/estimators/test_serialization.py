@@ -51,6 +51,8 @@ VALUES = [
     Homogeneous(GammaExponential(2.0, 0.5)),
     Normalized(Matern(1.0, 1.5)) + Linear(0.5) + ArcCosine(1),
     Zonal(torch.exp),
+    kernels.TruncatedDual(layers.ReLU(), 3),
+    kernels.TruncatedDual(layers.GELU(), 3),
     Cholesky(overwrite=True),
     Spectral(tolerance=1e-8),
     Auto(memory_limit="1 GiB"),

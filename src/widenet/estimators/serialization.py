@@ -58,6 +58,8 @@ _CLASSES = (
     kernels.Product,
     kernels.Scaled,
     kernels.Sum,
+    kernels.TruncatedDual,
+    kernels.TruncatedDual,
     kernels.Zonal,
     features.ArchitectureFeatures,
     features.CNTKSketch,

@@ -39,9 +39,10 @@ def _(layer: Activation, features: Embedding) -> Embedding:
     units = covariance / torch.where(norms > 0, norms, 1.0)
     weights = power_weights(layer, features.budget.degree, features.lowest)
     values, slopes = series.values.to(like)[..., None], series.slopes.to(like)[..., None]
-    after = _blocks(units, values, weights[0], features.room, features.key(0))
+    width = features.budget.width
+    after = _blocks(units, values, weights[0], (features.room, width), features.key(0))
     if tangent is not None and tangent.shape[-1] > 0:
-        steps = _blocks(units, slopes, weights[1], features.budget.width, features.key(1))[1:]
+        steps = _blocks(units, slopes, weights[1], (width, width), features.key(1))[1:]
         sketched = products(tangent, torch.cat(steps, -1), features.room, features.key(2))
         tangent = torch.cat([slopes[0] * tangent, sketched], -1)
     return replace(
@@ -178,24 +179,39 @@ def _minimax(rho: np.ndarray, values: np.ndarray, degree: int) -> tuple[np.ndarr
 
 
 def _blocks(
-    units: Tensor, coefficients: Tensor, weights: tuple[float, ...], room: int, key: tuple[int, ...]
+    units: Tensor, coefficients: Tensor, weights: tuple[float, ...], rooms: tuple[int, int], key: tuple[int, ...]
 ) -> list[Tensor]:
-    """The features of a series: its constant, its linear part, and `room` sketches of the powers behind that it has."""
+    """The features of a series: its constant, its linear part, and sketches of the powers behind that it has.
+
+    Their number is that of `rooms`, then the most of the inner nodes.
+    """
     orders = [order for order in range(2, len(weights)) if weights[order] > 0]
-    sizes = shared_out(room, [weights[order] for order in orders])
+    sizes = shared_out(rooms[0], [weights[order] for order in orders])
     blocks = [coefficients[0], coefficients[1] * units]
     for order, size in zip(orders, sizes, strict=True):
         if size > 0:
-            blocks.append(coefficients[order] * power_sketch(units, order, size, (*key, order)))
+            blocks.append(coefficients[order] * power_sketch(units, order, size, rooms[1], (*key, order)))
     return blocks
 
 
-def power_sketch(units: Tensor, order: int, size: int, key: tuple[int, ...]) -> Tensor:
-    """A sketch of u^(x l) with E <S u, S v> = <u, v>^l: a tree of products of random signed sums."""
+def power_sketch(units: Tensor, order: int, size: int, inner: int, key: tuple[int, ...]) -> Tensor:
+    """A sketch S of u^(x l) with E <S u, S v> = <u, v>^l: a tree of products of random signed sums.
+
+    Args:
+        units: u, (..., p).
+        order: l, at least 1.
+        size: Number of features.
+        inner: The most features at the inner nodes of the tree.
+        key: Picks the random numbers.
+
+    Returns:
+        (..., size), or the units themselves at order 1.
+    """
     if order == 1:
         return units
-    left = power_sketch(units, order // 2, size, (*key, 0))
-    right = power_sketch(units, order - order // 2, size, (*key, 1))
+    below = min(size, inner)
+    left = power_sketch(units, order // 2, below, inner, (*key, 0))
+    right = power_sketch(units, order - order // 2, below, inner, (*key, 1))
     return products(left, right, size, (*key, 2))
 
 
