@@ -17,11 +17,11 @@ def _subclasses(base: type) -> list[type]:
 
 
 def table() -> str:
-    """One row a public layer: its readings at infinite and finite width and in features, and where its activation's dual comes from."""
+    """One row a public layer: its readings, and where its activation's dual comes from."""
     public = {getattr(architectures, name) for name in architectures.__all__}
     layers = [cls for cls in dict.fromkeys(_subclasses(Layer)) if cls in public - ABSTRACT]
     rows = [
-        "| layer | infinite width (NTK, NNGP) | finite width (`network`) | features (`Sketch`) | dual of the activation |",
+        "| layer | infinite width (NTK, NNGP) | finite width (`network`) | features (`Sketch`) | dual |",
         "|---|---|---|---|---|",
     ]
     for cls in sorted(layers, key=lambda cls: (issubclass(cls, Activation), cls.__name__)):
