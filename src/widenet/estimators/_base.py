@@ -3,18 +3,17 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from widenet._arrays import row_blocks
-from widenet.errors import InvalidFile, InvalidInput, NotPositiveDefinite
+from widenet.errors import InvalidInput, NotPositiveDefinite
 from widenet.estimators.large_fits import LargeFit, fit_large
-from widenet.estimators.model_file import Tensors, write_model
 from widenet.estimators.reduced import Task
+from widenet.estimators.relevance import with_relevance
+from widenet.estimators.saved_state import SavedEstimator, UsedFeatures
 from widenet.estimators.scaler import ScaledRows, Scaler
 from widenet.estimators.selection import (
     RIDGE_ROWS,
@@ -29,12 +28,10 @@ from widenet.estimators.selection import (
     screening_rows,
     spread_rows,
 )
-from widenet.estimators.serialization import from_json, to_json
-from widenet.estimators.series_rows import SeriesScaler, cast_rows, kernel_points
+from widenet.estimators.series_rows import cast_rows, kernel_points
 from widenet.estimators.ways import Request, Taken, take
 from widenet.kernels.base import Kernel
 from widenet.solvers.auto import Auto
-from widenet.solvers.base import Solution
 from widenet.solvers.cholesky import Cholesky, CholeskyFactor
 
 KernelChoice = str | Kernel | KernelFunction | Sequence[Kernel]
@@ -61,24 +58,8 @@ class Choice(NamedTuple):
     gram: np.ndarray | None
 
 
-class KernelEstimator(BaseEstimator):
+class KernelEstimator(SavedEstimator):
     """Common part of the estimators: input checks, choice, solution, prediction and files."""
-
-    kernel: Any
-    ridge: Any
-    ridge_scale: Any
-    standardize: Any
-    combine: Any
-    scaler_: Scaler | SeriesScaler
-    X_fit_: np.ndarray
-    target_mean_: np.ndarray
-    kernel_: KernelFunction
-    ridge_: float
-    selection_: list[Candidate]
-    dual_coef_: np.ndarray
-    solution_: Solution
-    n_features_in_: int
-    feature_names_in_: np.ndarray
 
     def _read_training(
         self, X: Any, y: Any, sample_weight: Any, *, multi_output: bool = False, y_numeric: bool = False
@@ -111,18 +92,24 @@ class KernelEstimator(BaseEstimator):
         except ValueError as error:
             raise InvalidInput("rows to predict must be like those of fit", str(error)) from error
 
-    def _scale_rows(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Set `scaler_` and return the rows that kernels see, in float64."""
-        self._fit_scaler(X, weight)
+    def _scale_rows(self, X: np.ndarray, weight: np.ndarray, target: np.ndarray | None = None) -> np.ndarray:
+        """Set `scaler_` and return the rows that kernels see, in float64; `target` is divided by its units."""
+        self._fit_scaler(X, weight, target)
         return self._scaled(X, np.float64)
 
-    def _fit_scaler(self, X: np.ndarray, weight: np.ndarray) -> Scaler:
-        if not isinstance(self.standardize, (bool, np.bool_)):
-            raise InvalidInput("standardize must be True or False", repr(self.standardize))
+    def _fit_scaler(self, X: np.ndarray, weight: np.ndarray, target: np.ndarray | None) -> Scaler:
+        turned = isinstance(self.standardize, str) and self.standardize == "relevance" and target is not None
+        if not turned and not isinstance(self.standardize, (bool, np.bool_)):
+            asked = "standardize must be True or False" + ", or 'relevance'" * (target is not None)
+            raise InvalidInput(asked, repr(self.standardize))
         scaler = Scaler.fit(X, weight, standardize=bool(self.standardize))
+        if turned:
+            scaler = with_relevance(scaler, Problem(X, target, weight))
         if isinstance(self.kernel, str):
             # The scales and biases of the candidates are in units of the rows' norm.
-            scaler = Scaler(scaler.mean, scaler.scale * scaler.norm(X, weight))
+            norm = scaler.norm(X, weight)
+            turn = None if scaler.turn is None else scaler.turn / norm
+            scaler = Scaler(scaler.mean, scaler.scale * (norm if turn is None else 1.0), turn)
         self.scaler_ = scaler
         return scaler
 
@@ -159,18 +146,19 @@ class KernelEstimator(BaseEstimator):
             unit: What each target is divided by in the choices.
         """
         dtype = np.float64 if len(problem.X) <= DOUBLE_ROWS else np.float32
-        rows = ScaledRows(problem.X, self._fit_scaler(problem.X, problem.weight), dtype)
+        rows = ScaledRows(problem.X, self._fit_scaler(problem.X, problem.weight, problem.target / unit), dtype)
         scored = self._with_ridges(replace(problem, target=problem.target / unit))
-        level = self._choose_on_part(rows, scored)
+        # Features of a mean of kernels would share their number among them.
+        level = self._choose_on_part(rows, scored, 1 if taken.name == "features" else self.combine)
         ridge = None if scored.ridges is None else float(scored.ridges[0]) / (level if scored.absolute else 1.0)
         task = Task(rows, problem.target, problem.weight, unit, level, ridge)
         fit = fit_large(self.kernel_, task, taken, request.settings)
         self.ridge_, self.solution_ = fit.ridge, fit.solution
         self.target_mean_ = self.target_mean_ + fit.offset
-        if fit.points is None:
-            self.features_ = fit.features
-        else:
+        if fit.maker is None:
             self.X_fit_ = fit.points
+        else:
+            self.features_ = UsedFeatures(fit.features, fit.maker)
         self.dual_coef_ = fit.solution.value
         return fit, task
 
@@ -182,17 +170,18 @@ class KernelEstimator(BaseEstimator):
         fixed = None if ridge is None else np.array([ridge])
         return replace(problem, ridges=fixed, absolute=self.ridge_scale == "absolute")
 
-    def _choose_on_part(self, X: ScaledRows, problem: Problem) -> float:
+    def _choose_on_part(self, X: ScaledRows, problem: Problem, combine: Any) -> float:
         """Set `kernel_` and `selection_` by a part of many rows; the mean diagonal of the kernel is returned.
 
         Args:
             X: All rows.
             problem: What to choose by; its rows are not read.
+            combine: How many kernels are averaged at most.
         """
         index = spread_rows(problem.target, screening_rows(len(X)))
         rows = X.scaler.transform(X.X[index], np.float64)
         part = replace(problem, X=rows, target=problem.target[index], weight=problem.weight[index])
-        self.kernel_, self.selection_ = self._choose_kernel(part)
+        self.kernel_, self.selection_ = choose_kernel(self.kernel, part, combine)
         blocks = list(row_blocks(len(X), DIAGONAL_ROWS))
         total = sum(float(problem.weight[rows] @ kernel_diagonal(self.kernel_, X[rows])) for rows in blocks)
         return _positive_level(total / problem.weight.sum())
@@ -241,77 +230,21 @@ class KernelEstimator(BaseEstimator):
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
 
-    def save(self, path: str | Path) -> None:
-        """Write the fitted estimator to one file, which `widenet.load` reads.
-
-        Raises:
-            InvalidInput: On a kernel that is not of this package, such as a lambda.
-            InvalidFile: Where the file cannot be written.
-        """
-        check_is_fitted(self)
-        write_model(path, self._tensors(), {"estimator": type(self).__name__, **self._info()})
-
-    def _tensors(self) -> Tensors:
-        """Arrays of the fitted state; subclasses add theirs."""
-        return {
-            "mean": self.scaler_.mean,
-            "scale": self.scaler_.scale,
-            "X_fit": self.X_fit_,
-            "dual_coef": self.dual_coef_,
-            "target_mean": self.target_mean_,
-        }
-
-    def _info(self) -> dict[str, Any]:
-        """The rest of the fitted state as JSON; subclasses add theirs."""
-        names = self.feature_names_in_.tolist() if "feature_names_in_" in vars(self) else None
-        solution = self.solution_
-        return {
-            "parameters": {name: to_json(value) for name, value in self.get_params(deep=False).items()},
-            "features": names,
-            "kernel": to_json(self.kernel_),
-            "ridge": self.ridge_,
-            "selection": [to_json(tuple(row)) for row in self.selection_],
-            "solution": [solution.converged, solution.residual, solution.steps, solution.how],
-        }
-
-    @classmethod
-    def from_state(cls, tensors: Tensors, info: dict[str, Any]) -> Self:
-        """The estimator with the state of a file; `widenet.load` calls it.
-
-        Raises:
-            InvalidFile: Where the parts do not fit together.
-        """
-        parameters = {name: from_json(value) for name, value in info["parameters"].items()}
-        model = cls(**parameters)
-        model._restore_rows(tensors, info)
-        model.dual_coef_, model.target_mean_ = tensors["dual_coef"], tensors["target_mean"]
-        _check_shapes(tensors, {"dual_coef": (len(model.X_fit_), -1), "target_mean": model.dual_coef_.shape[1:]})
-        if info["features"] is not None:
-            model.feature_names_in_ = np.array([str(name) for name in info["features"]], dtype=object)
-            if len(model.feature_names_in_) != model.n_features_in_:
-                asked = f"a model of {model.n_features_in_} features must name as many"
-                raise InvalidFile(asked, str(len(info["features"])))
-        model.kernel_, model.ridge_ = _saved_kernel(info["kernel"]), float(info["ridge"])
-        model.selection_ = [_saved_candidate(row) for row in info["selection"]]
-        converged, residual, steps, how = info["solution"]
-        model.solution_ = Solution(model.dual_coef_, bool(converged), float(residual), int(steps), str(how))
-        return model
-
-    def _restore_rows(self, tensors: Tensors, info: dict[str, Any]) -> None:
-        """Set the scaler, the rows of the fit and their number of features from a file."""
-        self.X_fit_ = tensors["X_fit"]
-        features = self.X_fit_.shape[1]
-        _check_shapes(tensors, {"X_fit": (-1, features), "mean": (features,), "scale": (features,)})
-        self.scaler_ = Scaler(tensors["mean"].astype(np.float64), tensors["scale"].astype(np.float64))
-        if not (self.scaler_.scale > 0).all():
-            raise InvalidFile("the scales of the features must be positive", str(self.scaler_.scale.min()))
-        self.n_features_in_ = features
-
     def _expansion(self, X: Any) -> np.ndarray:
         """K(X, X_fit) dual + target mean, (m, t), in float64."""
         X = self._read_rows(X)
+        if "features_" in vars(self):
+            return self._on_features(X)
         rows = self.scaler_.transform(X, self.X_fit_.dtype)
         return expand(self.kernel_, rows, self.X_fit_, self.dual_coef_) + self.target_mean_
+
+    def _on_features(self, X: np.ndarray) -> np.ndarray:
+        """z(X) coefficients + target mean, (m, t), by blocks of rows."""
+        fitted = self.features_.map
+        total = np.empty((len(X), self.dual_coef_.shape[1]))
+        for block in row_blocks(len(X), max(1, PREDICT_BYTES // (8 * fitted.size))):
+            total[block] = fitted.transform(self.scaler_.transform(X[block], np.float64)) @ self.dual_coef_
+        return total + self.target_mean_
 
 
 def positive_rows(X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -351,25 +284,3 @@ def kernel_diagonal(kernel: KernelFunction, X: np.ndarray) -> np.ndarray:
     if isinstance(kernel, Kernel):
         return np.asarray(kernel.diagonal(kernel_points(X)))
     return np.array([check_gram(kernel, row[None], row[None])[0, 0] for row in X])
-
-
-def _check_shapes(tensors: Tensors, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raise InvalidFile where a tensor has another shape; -1 stands for any size."""
-    for name, shape in shapes.items():
-        got = tensors[name].shape
-        if len(got) != len(shape) or any(asked not in (-1, size) for asked, size in zip(shape, got, strict=True)):
-            raise InvalidFile(f"{name} must have shape {shape}", str(got))
-
-
-def _saved_kernel(value: Any) -> Kernel:
-    kernel = from_json(value)
-    if not isinstance(kernel, Kernel):
-        raise InvalidFile("a saved kernel must be a kernel", repr(kernel)[:80])
-    return kernel
-
-
-def _saved_candidate(row: Any) -> Candidate:
-    kernel, ridge, score, error, seconds, rows, chosen = row
-    return Candidate(
-        _saved_kernel(kernel), float(ridge), float(score), float(error), float(seconds), int(rows), bool(chosen)
-    )

@@ -38,7 +38,8 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         kernel: "auto", a kernel, a sequence of kernels to choose from, or any function of two arrays.
         ridge: "auto" (by leave-one-out error) or a number of at least 0.
         ridge_scale: "relative" (times the mean diagonal of the Gram matrix) or "absolute".
-        standardize: Whether features are brought to mean 0 and variance 1 first.
+        standardize: Whether features are brought to mean 0 and variance 1 first; "relevance" then stretches the
+            directions that matter to the targets by the gradients of a first fit (`estimators.relevance`).
         combine: How many of the best kernels are averaged; 1 takes the best alone.
         solver: "auto", "exact", "iterative", "landmarks", "features", or settings: see `KernelRegressor`.
 
@@ -129,7 +130,11 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
         They come from a Cholesky factor, whatever the solver.
         """
-        rows, target, weight = self._scale_rows(problem.X, problem.weight), problem.target, problem.weight
+        rows, target, weight = (
+            self._scale_rows(problem.X, problem.weight, problem.target),
+            problem.target,
+            problem.weight,
+        )
         path, gram = self._choose(rows, target, weight)
         factor = self._factorise(rows, weight, dtype, gram)
         self.X_fit_ = cast_rows(rows, factor.matrix.numpy().dtype)

@@ -8,9 +8,11 @@ import torch
 
 from widenet.errors import InvalidInput
 from widenet.estimators.reduced import LeftOut, Reduced, Task, fit_reduced, leave_out
+from widenet.estimators.selection import spread_rows
 from widenet.estimators.ways import Taken
-from widenet.features.base import FittedMap
+from widenet.features.base import FeatureMap, FittedMap
 from widenet.features.nystrom import FittedNystroem, Nystroem
+from widenet.features.sketch import Sketch
 from widenet.kernels.base import Kernel
 from widenet.linalg.kernel_matrix import KernelMatrix
 from widenet.solvers.base import Solution
@@ -19,6 +21,9 @@ from widenet.solvers.landmarks import Landmarks
 
 CANDIDATES = 10_000
 """Fewest rows among which landmarks are chosen; there are four for each landmark at least."""
+
+SAMPLE = 10_000
+"""Most rows that features are fitted to."""
 
 TOLERANCE = 1e-6
 """Relative residual that iterations end at, for rows in float32; in float64 it is 1e-10, as for exact solutions."""
@@ -35,17 +40,19 @@ class LargeFit:
         solution: Its coefficients and how they were found.
         offset: (t,).
         ridge: Relative ridge.
-        points: Landmarks or rows, or None where the coefficients are those of the features.
+        points: Landmarks or rows; none where the coefficients are those of the features.
         features: Features z whose leave-one-out predictions are known.
         reduced: The ridge regression on these features.
+        maker: What the features were fitted from, where the coefficients are theirs.
     """
 
     solution: Solution
     offset: np.ndarray
     ridge: float
-    points: np.ndarray | None
+    points: np.ndarray
     features: FittedMap
     reduced: Reduced
+    maker: FeatureMap | None = None
 
     def left_out(self, task: Task) -> LeftOut:
         """Leave-one-out predictions of some rows; those of the landmarks where the solution is iterative."""
@@ -60,6 +67,8 @@ def fit_large(kernel: Any, task: Task, taken: Taken, settings: Landmarks | Conju
         tolerance = TOLERANCE if task.X.dtype is np.float32 else 1e-10
         solver = settings if isinstance(settings, ConjugateGradient) else ConjugateGradient(tolerance=tolerance)
         return fit_iterative(kernel, task, solver, taken.why)
+    if taken.name == "features":
+        return fit_features(kernel, task, taken.size, taken.why)
     return fit_landmarks(kernel, task, taken.size, taken.why)
 
 
@@ -82,12 +91,36 @@ def fit_landmarks(kernel: Kernel, task: Task, size: int, why: str) -> LargeFit:
     reduced = fit_reduced(fitted, task)
     dual = fitted.basis.coefficients(torch.from_numpy(reduced.coefficients)).numpy()
     points = fitted.basis.landmarks.numpy()
-    how = (
-        f"ridge regression on {len(points):,} landmarks of {len(task.X):,} rows, {reduced.degrees_of_freedom:,.0f} "
-        f"degrees of freedom, generalised cross-validation score {reduced.score:.4g} ({why})"
-    )
+    how = f"ridge regression on {len(points):,} landmarks of {len(task.X):,} rows, {_facts(reduced)} ({why})"
     solution = Solution(dual, True, reduced.residual, 1, how)
     return LargeFit(solution, reduced.offset, reduced.ridge, points, fitted, reduced)
+
+
+def fit_features(kernel: Kernel, task: Task, size: int, why: str) -> LargeFit:
+    """Ridge regression on explicit features that `Sketch` chooses for the kernel by a sample of the rows.
+
+    Args:
+        kernel: K.
+        task: Rows and targets.
+        size: Number of features.
+        why: The reason for this way.
+
+    Cost:
+        The features, and n size^2 flops in float64; one pass over the rows, of which none are kept.
+    """
+    sample = task.X[spread_rows(task.target, SAMPLE)]
+    choice = Sketch(kernel, size).decide(sample)
+    fitted = choice.features.fit(sample)
+    reduced = fit_reduced(fitted, task)
+    how = f"ridge regression on {size:,} features ({choice.why}), {_facts(reduced)} ({why})"
+    solution = Solution(reduced.coefficients, True, reduced.residual, 1, how)
+    points = np.empty((0, sample.shape[1]), dtype=sample.dtype)
+    return LargeFit(solution, reduced.offset, reduced.ridge, points, fitted, reduced, choice.features)
+
+
+def _facts(reduced: Reduced) -> str:
+    freedom, score = reduced.degrees_of_freedom, reduced.score
+    return f"{freedom:,.0f} degrees of freedom, generalised cross-validation score {score:.4g}"
 
 
 def choose_landmarks(kernel: Kernel, task: Task, size: int) -> FittedNystroem:

@@ -59,7 +59,8 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         solver: "auto", "exact", "iterative", "landmarks" or "features" (see above), `Auto(memory_limit=...)`
             for "auto" with limits, `Landmarks(...)` or `ConjugateGradient(...)` for these ways with settings, or a
             `Solver` of whole Gram matrices. The `ridge_scale` of a solver plays no part: the one given here counts.
-        standardize: Whether features are brought to mean 0 and variance 1 first.
+        standardize: Whether features are brought to mean 0 and variance 1 first; "relevance" then stretches the
+            directions that matter to the targets by the gradients of a first fit (`estimators.relevance`).
         combine: How many of the best kernels are averaged; 1 takes the best alone.
 
     Attributes:
@@ -133,7 +134,7 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         self.target_mean_ = weight @ target / weight.sum()
         target = target - self.target_mean_
         if taken.name == "exact":
-            rows = self._scale_rows(X, weight)
+            rows = self._scale_rows(X, weight, target / unit)
             gram = self._choose(rows, target / unit, weight).gram
             self.solution_ = self._solve(request.solver, Problem(rows, target, weight), dtype, gram)
             self.dual_coef_ = self.solution_.value

@@ -12,15 +12,17 @@ _BLOCK = 2**16  # rows of which there are copies at a time
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Affine map of the features, (x - mean) / scale.
+    """Affine map of the features, (x - mean) / scale, and a linear one of the result where there is one.
 
     Attributes:
         mean: (d,), weighted mean of the training rows, or 0.
         scale: (d,), weighted standard deviation, or 1; constant features keep 1.
+        turn: (d, d), by which scaled rows are multiplied from the right, or None.
     """
 
     mean: np.ndarray
     scale: np.ndarray
+    turn: np.ndarray | None = None
 
     @classmethod
     def fit(cls, X: np.ndarray, weight: np.ndarray, *, standardize: bool) -> "Scaler":
@@ -40,9 +42,10 @@ class Scaler:
     def transform(self, X: np.ndarray, dtype: Any) -> np.ndarray:
         """Scaled rows (n, d), C-contiguous, of the asked dtype."""
         result = np.empty(X.shape, dtype)
-        with np.errstate(over="ignore"):  # infinite rows are refused by the readers of the result
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are refused by the readers of the result
             for rows in row_blocks(len(X), _BLOCK):
-                result[rows] = (X[rows] - self.mean) / self.scale
+                scaled = (X[rows] - self.mean) / self.scale
+                result[rows] = scaled if self.turn is None else scaled @ self.turn
         return result
 
     def norm(self, X: np.ndarray, weight: np.ndarray) -> float:

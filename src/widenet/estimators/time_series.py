@@ -103,7 +103,7 @@ class SeriesEstimator(KernelEstimator):
             raise InvalidInput(asked, f"{other} steps", "Fit a list of series for a kernel that takes all lengths")
         return series
 
-    def _scale_rows(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    def _scale_rows(self, X: np.ndarray, weight: np.ndarray, target: np.ndarray | None = None) -> np.ndarray:
         """Set `scaler_` and return the series that kernels see, in float64."""
         mode = "channels" if self.standardize is True else self.standardize
         if not isinstance(mode, (str, bool, np.bool_)) or mode not in ("channels", "series", False):
