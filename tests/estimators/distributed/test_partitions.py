@@ -85,10 +85,14 @@ def test_unknown_sizes_need_as_many_partitions():
     require_sizes(read_rows(table[["a"]].to_dask_array(lengths=True)), "X")
 
 
+def _sum(number: int, X: np.ndarray) -> float:
+    return X.sum()
+
+
 def test_work_sees_each_partition_whole_and_in_order():
     X = np.arange(30.0).reshape(10, 3)
     rows = read_rows(da.from_array(X, chunks=((3, 0, 7), 2)))
-    parts = dask.compute(*map_partitions(lambda x, y: (x, y), rows, da.arange(10, chunks=((3, 0, 7),))))
+    parts = dask.compute(*map_partitions(lambda number, x, y: (x, y), rows, da.arange(10, chunks=((3, 0, 7),))))
     assert [len(x) for x, _ in parts] == [3, 0, 7]
     np.testing.assert_array_equal(np.concatenate([x for x, _ in parts]), X)
     np.testing.assert_array_equal(np.concatenate([y for _, y in parts]), np.arange(10))
@@ -96,13 +100,13 @@ def test_work_sees_each_partition_whole_and_in_order():
 
 def test_work_on_points_with_positions():
     X = np.arange(48.0).reshape(4, 3, 2, 2)
-    (first, second) = dask.compute(*map_partitions(np.sum, read_rows(da.from_array(X, chunks=(2, 2, 1, 2)))))
+    (first, second) = dask.compute(*map_partitions(_sum, read_rows(da.from_array(X, chunks=(2, 2, 1, 2)))))
     assert (first, second) == (X[:2].sum(), X[2:].sum())
 
 
 def test_loading_and_work_are_one_task():
     loaded = da.ones((8, 2), chunks=(2, 2)).map_blocks(lambda block: block + 1)
-    (optimised,) = dask.optimize(tree_sum(map_partitions(np.sum, read_rows(loaded))))
+    (optimised,) = dask.optimize(tree_sum(map_partitions(_sum, read_rows(loaded))))
     tasks = [task for task in dict(optimised.__dask_graph__()).values() if type(task).__name__ != "Alias"]
     assert len(tasks) == 4 + 3  # partitions and sums
     assert optimised.compute() == 32.0
@@ -116,12 +120,12 @@ def test_sums_follow_the_order_of_the_partitions():
     assert tree_sum([dask.delayed(number) for number in big]).compute() == (1e16 + 1.0) + (-1e16 + 1.0)
 
 
-def _same_length(X: np.ndarray, y: np.ndarray) -> int:
+def _same_length(number: int, X: np.ndarray, y: np.ndarray) -> int:
     return len(X) + len(y)
 
 
 def test_a_bad_partition_is_named():
-    def refuse(X: np.ndarray) -> None:
+    def refuse(number: int, X: np.ndarray) -> None:
         if X[0, 0] == 4:
             raise InvalidInput("X must be finite", "NaN in row 1", "Drop it")
 
@@ -134,7 +138,7 @@ def test_partitions_of_other_dtypes_or_lengths_than_declared():
     blocks = [dask.delayed(np.ones)((2, 1), dtype) for dtype in (np.float64, np.float32)]
     rows = read_rows(da.concatenate([da.from_delayed(block, (2, 1), np.float64) for block in blocks]))
     with pytest.raises(InvalidInput, match=r"in partition 1, .* all have the dtype float64; got float32"):
-        dask.compute(*map_partitions(len, rows))
+        dask.compute(*map_partitions(_sum, rows))
     table = dd.from_pandas(_frame(), npartitions=2)
     shorter = table["a"][table["a"] < 4].to_dask_array()
     with pytest.raises(InvalidInput, match=r"in partition 1, .* equally long; got \[2, 1\] rows"):

@@ -99,28 +99,54 @@ def require_sizes(X: DaskArray, name: str) -> None:
         )
 
 
-def map_partitions(task: Callable[..., Any], X: DaskArray, *values: DaskArray) -> list[Delayed]:
-    """`task(rows, *values)` on every partition, lazily, where the partition lies.
+def read_pair(X: Rows, y: Rows) -> tuple[Rows, Rows]:
+    """Rows with their targets of any kind, cut alike: an array of numbers, or a data frame as it is."""
+    if not isinstance(X, dd.DataFrame):
+        rows = read_rows(X)
+        return rows, aligned(partitioned(y, "y"), rows, "y")
+    if isinstance(_collection(y, "y"), da.Array):
+        y = partitioned(y, "y")
+    parts = y.numblocks[0] if isinstance(y, da.Array) else y.npartitions
+    if parts != X.npartitions:
+        cure = "Repartition them alike"
+        raise InvalidInput("y and X must be cut alike", f"{parts} and {X.npartitions} partitions", cure)
+    return X, y
+
+
+def map_partitions(task: Callable[..., Any], X: Rows, *values: Rows, shared: Delayed | None = None) -> list[Delayed]:
+    """`task(number, rows, *values)` on every partition, lazily, where the partition lies.
 
     A task uses the cores of its machine divided by the tasks that run there at a time. It is one with the tasks that
-    load the partition, so that no more rows are in memory than there are tasks at work.
+    load the blocks of an array, so that no more rows are in memory than there are tasks at work.
 
     Args:
-        task: Picklable function of the NumPy arrays of one partition.
-        X: Points, as by `read_rows`.
-        values: Arrays cut like X.
+        task: Picklable function of the number of a partition and of its arrays, frames or series.
+        X: Points, as by `read_rows`, or a data frame.
+        values: What belongs to their rows, cut like X.
+        shared: What each task gets first, before the number; it travels to a worker once.
 
     Returns:
         One delayed result a partition, in the order of the rows.
     """
+    collections = (X, *values)
+    arrays = all(isinstance(collection, da.Array) for collection in collections)
+    dtypes = tuple(array.dtype for array in collections) if arrays else ()
+    work = partial(_on_partition, task, dtypes, task_slots())
+    if not arrays:
+        lazily = dask.delayed(work, traverse=False)
+        columns = [np.ravel(collection.to_delayed()) for collection in collections]
+        return [
+            lazily(np.array([number]), *blocks, shared=shared)
+            for number, blocks in enumerate(zip(*columns, strict=True))
+        ]
     numbers = da.from_array(np.arange(X.numblocks[0]), chunks=1, inline_array=True)
-    work = partial(_on_partition, task, tuple(array.dtype for array in (X, *values)), task_slots())
-    cut, further = [], count(1)
-    for array in (numbers, X, *values):
-        cut += [array, (0, *islice(further, array.ndim - 1))]
+    pairs, further = [], count(1)
+    for array in (numbers, *collections):
+        pairs += [array, (0, *islice(further, array.ndim - 1))]
     # The result has every axis of every array, though a block of it is no array: an axis less would copy the blocks.
     axes = tuple(range(next(further)))
-    blocks = da.blockwise(work, axes, *cut, align_arrays=False, dtype=object, meta=np.empty((0,) * len(axes), object))
+    like = np.empty((0,) * len(axes), object)
+    blocks = da.blockwise(work, axes, *pairs, align_arrays=False, dtype=object, meta=like, shared=shared)
     return list(blocks.to_delayed().ravel())
 
 
@@ -172,21 +198,25 @@ def _on_partition(
     dtypes: tuple[np.dtype, ...],
     slots: dict[str, int],
     number: np.ndarray,
-    *blocks: np.ndarray,
+    *blocks: Any,
+    shared: Any = None,
 ) -> Any:
-    lengths = [len(block) for block in blocks]
+    lengths, place = [len(block) for block in blocks], int(number[0])
     try:
         if len(set(lengths)) > 1:
             raise InvalidInput("X and what belongs to its rows must be equally long", f"{lengths} rows")
-        for block, dtype in zip(blocks, dtypes, strict=True):
+        for block, dtype in zip(blocks, dtypes, strict=bool(dtypes)):
             if block.dtype != dtype:
                 raise InvalidInput(
                     f"the partitions must all have the dtype {dtype}", str(block.dtype), "Cast them with astype"
                 )
         with threads_of_task(slots):
-            return task(*blocks)
+            return task(place, *blocks) if shared is None else task(shared, place, *blocks)
     except InvalidInput as error:
-        raise InvalidInput(f"in partition {int(number[0])}, {error.asked}", error.got, error.cure) from None
+        named = f"partition {place}" in str(error)
+        raise InvalidInput(
+            error.asked if named else f"in partition {place}, {error.asked}", error.got, error.cure
+        ) from None
 
 
 def _collection(rows: Rows, name: str) -> Rows:
