@@ -151,3 +151,17 @@ def test_missing_columns_are_named_and_further_ones_are_not_looked_at():
     with pytest.raises(InvalidInput, match="2 missing: number, flag"):
         encoder.transform(MIXED.drop(columns=["flag", "number"]))
     np.testing.assert_array_equal(encoder.transform(MIXED.assign(more=1)), encoder.transform(MIXED))
+
+
+def test_text_is_encoded_like_cells_of_mixed_kinds():
+    cells = [" a", "b", None, "a", "?", "new", np.nan]
+    encoder = TableEncoder().fit(pd.DataFrame({"x": ["a", "b", "c", "a", None], "y": [1.0, 2.0, 3.0, 4.0, 5.0]}))
+    text = pd.DataFrame({"x": cells, "y": np.arange(7.0)})
+    # A number among the texts takes the way of single cells.
+    mixed = pd.DataFrame({"x": [*cells, 7], "y": np.arange(8.0)})
+    expected = encoder.transform(mixed)[:7]
+    for frame in (text, text.astype({"x": "string"}), text.astype({"x": "category"})):
+        assert np.array_equal(encoder.transform(frame)[[0, 1, 3]], expected[[0, 1, 3]])
+    assert np.array_equal(encoder.transform(text), expected)
+    names = encoder.get_feature_names_out().tolist()
+    assert np.argmax(expected[5, :5]) == names.index("x: other")

@@ -281,7 +281,7 @@ def _encode(cells: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
         blocks = [values] + ([np.isnan(values).astype(np.float64)] if len(column.parts) == 2 else [])
         raw = np.stack(blocks, axis=1)
     elif column.kind == "category":
-        raw = _indicators(as_labels(mark_missing(cells)), column)
+        raw = _category_parts(cells, column)
     else:
         raw = _date_parts(_as_dates(cells, column), column)
     means, scales = np.asarray(column.means), np.asarray(column.scales)
@@ -319,6 +319,16 @@ def _date_parts(moments: pd.Series, column: Column) -> Float[np.ndarray, "n part
         values[f"sine of {part}"] = np.sin(2 * np.pi * raw[part] / period)
         values[f"cosine of {part}"] = np.cos(2 * np.pi * raw[part] / period)
     return np.stack([values[part] for part in column.parts], axis=1)
+
+
+def _category_parts(cells: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
+    """Indicators of cells as they came; where all are text, each text is looked at once."""
+    codes, distinct = pd.factorize(cells)
+    if not all(isinstance(cell, str) for cell in distinct):
+        return _indicators(as_labels(mark_missing(cells)), column)
+    # A missing cell has the code -1, the last of these rows.
+    texts = pd.Series([*distinct, None], dtype=object)
+    return _indicators(as_labels(mark_missing(texts)), column)[codes]
 
 
 def _indicators(labels: pd.Series, column: Column) -> Float[np.ndarray, "n parts"]:
