@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from widenet.architectures import fully_connected
-from widenet.errors import InvalidInput
+from widenet.errors import InvalidFile, InvalidInput
 from widenet.kernels import NTK, Gaussian, Laplace
 from widenet.linalg.landmark_basis import choose_landmarks
 from widenet.solvers.landmark_equations import LandmarkEquations
@@ -110,4 +110,15 @@ def test_sums_of_other_bases_and_shapes_that_do_not_match_are_refused():
         _ = first + second
     with pytest.raises(InvalidInput, match="200 rows"):
         first.add(X, y[:5])
-    assert first.add(X, y).arrays()["landmark_sums"][0] == 200
+
+
+def test_sums_come_back_from_their_arrays():
+    X, y, w = data()
+    basis = choose_landmarks(KERNEL, X, 20)
+    equations = LandmarkEquations(basis, 2).add(X, y, w)
+    again = LandmarkEquations.from_arrays(basis, equations.arrays())
+    wanted, found = equations.ridge_path(RIDGES), again.ridge_path(RIDGES)
+    assert found.relative == wanted.relative
+    np.testing.assert_allclose(found.path.coefficients, wanted.path.coefficients, rtol=1e-9, atol=1e-12)
+    with pytest.raises(InvalidFile, match="10 landmarks"):
+        LandmarkEquations.from_arrays(choose_landmarks(KERNEL, X, 10), equations.arrays())

@@ -10,6 +10,7 @@ from torch import Tensor
 from widenet.errors import NotPositiveDefinite
 
 _DEPENDENT = 1e-10  # singular value, relative to the largest, below which a direction lies in the span of the others
+_CLOSE = 0.9  # of the tolerance: the estimate by the recurrence drifts from the true residual by far less
 _INDEFINITE = 1e-8  # share of |A p| by which p^T A p of a semi-definite A does not go below 0, for any p but noise
 
 Product = Callable[[Float[Tensor, "n k"]], Float[Tensor, "n k"]]
@@ -96,7 +97,7 @@ def block_conjugate_gradient(
             now = _step(product, precondition, now)
             if watch is not None:
                 watch(now)
-            if now.estimate > 0.5 * tolerance and now.steps < most and now.directions.shape[1]:
+            if now.estimate > _CLOSE * tolerance and now.steps < most and now.directions.shape[1]:
                 continue
         residual = target - product(now.value)
         lengths = torch.linalg.vector_norm(residual, dim=0)

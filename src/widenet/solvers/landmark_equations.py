@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from widenet._arrays import Array, row_blocks
-from widenet.errors import InvalidInput
+from widenet.errors import InvalidFile, InvalidInput
 from widenet.linalg.landmark_basis import LandmarkBasis
 from widenet.solvers.base import RidgeScale, Solution
 from widenet.solvers.ridge_path import RidgePath
@@ -204,8 +204,23 @@ class LandmarkEquations:
         return np.concatenate(parts, axis=1)
 
     def arrays(self) -> Mapping[str, ndarray]:
-        """The sums as float arrays, for a file or another process; the basis is not among them."""
+        """The sums as float arrays, for a file; `from_arrays` reads them. The basis is not among them."""
         return self.equations.arrays() | {"landmark_sums": np.array([self._weight, self._diagonal])}
+
+    @classmethod
+    def from_arrays(cls, basis: LandmarkBasis, state: Mapping[str, ndarray]) -> Self:
+        """The sums of a file, for the basis that they were made with.
+
+        Raises:
+            InvalidFile: Where the arrays do not fit together or belong to a basis of another size.
+        """
+        equations = NormalEquations.from_arrays(state)
+        sums = state.get("landmark_sums")
+        if sums is None or np.shape(sums) != (2,) or equations.size != basis.size:
+            raise InvalidFile(f"sums over rows must be those of {basis.size} landmarks", repr(equations))
+        found = cls(basis, equations.outputs)
+        found.equations, found._weight, found._diagonal = equations, float(sums[0]), float(sums[1])
+        return found
 
 
 def _numpy(array: Array) -> ndarray:
