@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 # The peers want an environment of their own, CUDA a GPU; the images and the UCI sets need a folder of data.
-APART = {"bench_angle_features", "bench_cuda", "bench_images", "bench_peers"}
+APART = {"bench_angle_features", "bench_cuda", "bench_flights", "bench_images", "bench_peers"}
 APART |= {"bench_uci", "bench_uci_protocol", "bench_ucr"}
 
 

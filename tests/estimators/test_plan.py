@@ -23,7 +23,7 @@ def test_landmarks_cost_values_whitening_and_normal_equations():
     m = way.size
     assert m == SIZES[-1]
     passes = 1e6 * m * (2e-9 + m / 1e11 + m / 5e10)
-    assert way.seconds == pytest.approx(passes + 12 * m**3 / 5e10, rel=1e-12)
+    assert way.seconds == pytest.approx(passes + 15 * m**3 / 5e10, rel=1e-12)
 
 
 @pytest.mark.parametrize(
