@@ -38,11 +38,11 @@ def test_features_tend_to_the_kernel(readout: str):
     images = np.random.default_rng(0).standard_normal((4, 5, 5, 2))
     errors = []
     for size in (64, 1024):
-        sketch = CNTKSketch(size, depth=2, readout=readout, degree=4)  # pyright: ignore[reportArgumentType]
+        sketch = CNTKSketch(size, depth=2, readout=readout, degree=8)  # pyright: ignore[reportArgumentType]
         K = sketch.kernel(images)
         each = [replaced(sketch, seed)(images) for seed in range(2)]
         errors.append(np.mean([np.linalg.norm(Z @ Z.T - K) / np.linalg.norm(K) for Z in each]))
-    assert errors[1] < 0.05
+    assert errors[1] < 0.08
     assert errors[1] < 0.5 * errors[0]
 
 

@@ -65,7 +65,7 @@ class ArchitectureFeatures(FeatureMap):
     kernel: Kernel
     size: int
     seed: int = 0
-    degree: int = 4
+    degree: int = 8
     width: int | None = None
     lowest: float = -1.0
 
