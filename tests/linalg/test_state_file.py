@@ -25,7 +25,7 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path):
 def test_files_of_others_are_refused(tmp_path: Path):
     path = tmp_path / "state"
     StateFile(path, "form 1", "me").write({"a": torch.ones(3)}, {})
-    with pytest.raises(FingerprintMismatch, match="other data"):
+    with pytest.raises(FingerprintMismatch, match="of this run"):
         StateFile(path, "form 1", "you").read()
     with pytest.raises(InvalidFile, match="foreign"):
         StateFile(path, "form 2", "me").read()

@@ -102,7 +102,7 @@ def test_a_checkpoint_of_another_system_is_refused(tmp_path: Path):
     assert not short.converged
     assert short.steps == 3
     for matrix, y, ridge in ((K, 2 * Y, 1e-4), (K, Y, 1e-3), (KernelMatrix(Laplace(1.0), points()), Y, 1e-4)):
-        with pytest.raises(FingerprintMismatch, match="other data"):
+        with pytest.raises(FingerprintMismatch, match="of this run"):
             solver.solve(matrix, y, ridge)
     more = ConjugateGradient(rank=0, max_steps=5, checkpoint=tmp_path / "state").solve(K, Y, 1e-4)
     assert more.steps == 5

@@ -43,7 +43,9 @@ class StateFile:
                 with aside.open("rb") as written:
                     os.fsync(written.fileno())
         except (OSError, SafetensorError) as error:
-            raise InvalidFile(f"a state must be written to {self.path}", str(error), "Choose another folder") from error
+            raise InvalidFile(
+                f"a checkpoint must be written to {self.path}", str(error), "Choose another folder"
+            ) from error
 
     def read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Arrays and facts of the file, or None where there is none.
@@ -61,13 +63,13 @@ class StateFile:
             facts = json.loads(metadata.get("facts", "null"))
         except (SafetensorError, OSError, ValueError) as error:
             cause = " ".join(str(error).split())[:200]
-            raise InvalidFile(f"{self.path} must be a whole state", cause, "Delete it to start anew") from error
+            raise InvalidFile(f"{self.path} must be a whole checkpoint", cause, "Delete it to start anew") from error
         if metadata.get("format") != self.form or not isinstance(facts, dict):
-            raise InvalidFile(f"{self.path} must be a file of the form {self.form!r}", "a foreign file")
+            raise InvalidFile(f"{self.path} must be a checkpoint of the form {self.form!r}", "a foreign file")
         if metadata.get("identity") != self.identity:
             raise FingerprintMismatch(
-                f"{self.path} must be a state of this computation",
-                "one of other data or other settings",
+                f"{self.path} must be a checkpoint of this run",
+                "one of other data, another start or other settings",
                 "Give another path, or delete the file to start anew",
             )
         return tensors, facts

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from widenet._arrays import is_count
-from widenet._files import replaced
-from widenet.errors import FingerprintMismatch, InvalidFile, InvalidInput
+from widenet.errors import InvalidInput
+from widenet.linalg.state_file import StateFile
 from widenet.networks.descent import GradientDescent
 
 _FORMAT = "widenet training 1"
@@ -51,22 +48,12 @@ class Checkpoint:
             InvalidInput: Where the facts are no JSON.
             InvalidFile: Where the folder cannot be written to.
         """
-        path = Path(self.path)
         try:
-            text = json.dumps(dict(facts))
+            json.dumps(dict(facts))
         except (TypeError, ValueError) as error:
             cure = "Let it return a number or a dict of numbers"
             raise InvalidInput("what a recorder returns must be JSON to be saved", str(error), cure) from error
-        metadata = {"format": _FORMAT, "identity": identity, "facts": text}
-        # Copies: the format refuses tensors that share memory, as tied parameters do.
-        copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
-        try:
-            with replaced(path) as aside:
-                save_file(copies, aside, metadata)
-                with aside.open("rb") as written:
-                    os.fsync(written.fileno())
-        except (OSError, SafetensorError) as error:
-            raise InvalidFile(f"a checkpoint must be written to {path}", str(error), "Choose another folder") from error
+        StateFile(Path(self.path), _FORMAT, identity).write(tensors, facts)
 
     def read(self, identity: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Arrays and facts of the file, or None where there is none.
@@ -75,29 +62,7 @@ class Checkpoint:
             InvalidFile: Where the file is corrupt or of another program.
             FingerprintMismatch: Where it belongs to another run.
         """
-        path = Path(self.path)
-        if not path.exists():
-            return None
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise InvalidFile(f"{path} must be a checkpoint of a training run", "a foreign file")
-                facts = json.loads(metadata["facts"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-                known = metadata["identity"]
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            if isinstance(error, InvalidFile):
-                raise
-            cause = " ".join(str(error).split())[:200]
-            raise InvalidFile(f"{path} must be a whole checkpoint", cause, "Delete it to start anew") from error
-        if known != identity:
-            raise FingerprintMismatch(
-                f"{path} must be a checkpoint of this run",
-                "one of another start, other rows or other settings",
-                "Give another path, or delete the file to start anew",
-            )
-        return tensors, facts
+        return StateFile(Path(self.path), _FORMAT, identity).read()
 
 
 def run_identity(descent: GradientDescent, state: Mapping[str, Tensor], data: tuple[Tensor, Tensor]) -> str:
