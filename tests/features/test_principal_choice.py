@@ -14,9 +14,9 @@ from widenet.kernels import NTK
 
 RANDOM = np.random.default_rng(5)
 W = RANDOM.standard_normal((40, 3)) * [1.0, 0.5, 0.2]
-# One function of each degree from 0 to 3, and a second, fainter one of degree 1 in proportion to the first.
+# One function of each degree from 0 to 3, and a second, fainter one of degree 1.
 DEGREES = np.array([0, 1, 2, 3, 1])
-WEIGHTS = np.ones((40, 5)) * [1.0, 0.8, 0.5, 0.3, 0.01]
+WEIGHTS = RANDOM.uniform(0.9, 1.1, (40, 5)) * [1.0, 0.8, 0.5, 0.3, 0.01]
 
 
 def every_product():

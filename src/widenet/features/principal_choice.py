@@ -122,19 +122,18 @@ def choose_products(coordinates: np.ndarray, weights: np.ndarray, degrees: np.nd
     level = _Level(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int), np.ones((len(squares), 1)))
     for degree in range(1, int(degrees.max(initial=0)) + 1):
         functions = np.nonzero(degrees == degree)[0]
-        lead = weighted[:, functions[np.argmax(means[functions])]]
-        ratios = means[functions] / lead.mean()
         # Square of the ratio of multinomial roots: degree / (how often the coordinate is there now).
         factors = np.full((len(level.numbers), squares.shape[1]), float(degree))
         if degree > 1:
             factors[np.arange(len(level.numbers)), level.last] = degree / (level.repeats + 1)
-        energies = (level.squares * lead[:, None]).T @ squares / len(squares) * factors
-        energies[np.arange(squares.shape[1]) < level.last[:, None]] = 0
-        parents, chosen = np.nonzero(energies * ratios.max() > search.needed(energies.ravel()[:, None] * ratios))
+        energies = np.stack([(level.squares * weighted[:, f, None]).T @ squares for f in functions])
+        energies *= factors / len(squares)
+        energies[:, np.arange(squares.shape[1]) < level.last[:, None]] = 0
+        parents, chosen = np.nonzero(energies.max(0) > search.needed(energies))
         if not len(parents):
             break
         numbers = search.grow(level.numbers[parents], chosen, np.sqrt(factors[parents, chosen]))
-        search.add(numbers, functions, energies[parents, chosen, None] * ratios)
+        search.add(numbers, functions, energies[:, parents, chosen].T)
         level = level.next(numbers, parents, chosen, factors[parents, chosen, None].T * squares[:, chosen])
     return search.result()
 
