@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("--depth", type=int, default=1)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--sets", nargs="+", default=["optdigits", "letter", "mushroom"])
+    parser.add_argument("--sets", nargs="*", default=["optdigits", "letter", "mushroom"])
     arguments = parser.parse_args()
     sets = {name: np.load(arguments.data / f"{name}.npz")["X"] for name in arguments.sets}
     if arguments.images is not None:
