@@ -185,7 +185,7 @@ class NormalEquations:
             size, outputs, rows = (int(count) for count in state["counts"][:3])
             equations = cls(size, outputs)
             equations.rows, equations._observations = rows, float(state["counts"][3])
-            if "gram" in state:
+            if any(not name.startswith("waiting_") for name in state.keys() - {"counts"}):
                 equations._moments = _restored(state, size, outputs)
             if "waiting_Z" in state:
                 waiting = Rows(state["waiting_Z"], state["waiting_y"], state["waiting_weight"])
