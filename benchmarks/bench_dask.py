@@ -64,15 +64,15 @@ def fit(data: tuple[Any, Any], model: FeatureRegressor) -> tuple[float, np.ndarr
     return time.perf_counter() - start, fitted.predict(made(0, 1000))
 
 
-def killer(folder: str) -> Callable[[int], None]:
-    """Let the worker that makes partition 5 for the second time, for the sums, die of it once."""
+def killer(folder: str, victim: int) -> Callable[[int], None]:
+    """Let the worker that makes this partition for the second time, for the sums, die of it once."""
 
     def before(number: int) -> None:
         asked, killed = Path(folder, "asked"), Path(folder, "killed")
-        if number == 5 and asked.exists() and not killed.exists():
+        if number == victim and asked.exists() and not killed.exists():
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if number == 5:
+        if number == victim:
             asked.touch()
 
     return before
@@ -157,7 +157,7 @@ def main() -> int:
                 client.run(confine, core, workers=[worker])
         found = compared(clients, collection(partitions), model, arguments.rounds)
         with two.as_current():
-            killed, after = fit(collection(partitions, killer(folder)), model)
+            killed, after = fit(collection(partitions, killer(folder, partitions // 2)), model)
             costs = overheads(two, arguments.size)
         lost = not Path(folder, "killed").exists()
         gram = products(clients, 24_000)

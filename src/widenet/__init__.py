@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from widenet.estimators.augmentation import AugmentedClassifier, AugmentedRegressor, RandomCrop, RandomFlip
     from widenet.estimators.classifier import KernelClassifier
+    from widenet.estimators.distributed import Distributed, gram_product, kernel_gram, landmark_path
     from widenet.estimators.feature_classifier import FeatureClassifier
     from widenet.estimators.feature_regressor import FeatureRegressor
     from widenet.estimators.features import NTKFeatures
@@ -162,6 +163,7 @@ _HOMES = {
     "widenet.estimators.feature_classifier": "FeatureClassifier",
     "widenet.estimators.feature_regressor": "FeatureRegressor",
     "widenet.estimators.features": "NTKFeatures",
+    "widenet.estimators.distributed": "Distributed gram_product kernel_gram landmark_path",
     "widenet.estimators.gaussian_process": "GaussianProcess",
     "widenet.estimators.gp_kernel": "as_gp_kernel",
     "widenet.estimators.persistence": "load",
@@ -243,6 +245,7 @@ __all__ = [
     "Cosine",
     "CountSketch",
     "Dense",
+    "Distributed",
     "Elementwise",
     "EmpiricalNTK",
     "Ensemble",
@@ -342,9 +345,12 @@ __all__ = [
     "fluctuations",
     "freeze",
     "fully_connected",
+    "gram_product",
     "kernel_convergence",
     "kernel_gap_report",
+    "kernel_gram",
     "kernel_regime",
+    "landmark_path",
     "layer_shares",
     "layerwise_weight_decay",
     "linearize",
