@@ -7,7 +7,7 @@ import numpy as np
 
 from widenet._arrays import Array
 from widenet.experiments.result_tables import Column, ResultTable
-from widenet.experiments.sketching_errors import Problem
+from widenet.experiments.sketching_errors import Problem, gram_of
 from widenet.experiments.sketching_maps import Method
 from widenet.kernels.base import Kernel
 from widenet.solvers.streaming import NormalEquations
@@ -23,25 +23,28 @@ def _scores(y: np.ndarray) -> np.ndarray:
 def exact_accuracy(kernel: Kernel, train: Problem, test: Problem) -> tuple[float, float]:
     """Share of test rows classified rightly by kernel ridge regression, and seconds; the ridge has least GCV score."""
     start = perf_counter()
-    K = np.asarray(kernel(train.X))
-    targets = _scores(train.y)
-    mean = targets.mean(0)
-    values, vectors = np.linalg.eigh(K.astype(np.float64))
-    projected = vectors.T @ (targets - mean)
-    level = float(np.trace(K)) / len(K)
-    scores = []
-    for ridge in RIDGES * level:
-        kept = ridge / (np.maximum(values, 0) + ridge)
-        scores.append(((kept[:, None] * projected) ** 2).sum() / max(kept.sum(), 1e-12) ** 2)
-    ridge = RIDGES[int(np.argmin(scores))] * level
-    weights = vectors @ (projected / (np.maximum(values, 0) + ridge)[:, None])
-    predicted = np.asarray(kernel(test.X, train.X)).astype(np.float64) @ weights + mean
-    right = np.unique(train.y)[predicted.argmax(1)] == test.y
+    scores = _dual_scores(np.asarray(kernel(train.X)), np.asarray(kernel(test.X, train.X)), _scores(train.y))
+    right = np.unique(train.y)[scores.argmax(1)] == test.y
     return float(right.mean()), perf_counter() - start
 
 
-def feature_accuracy(rows: tuple[Array, Array], method: Method, size: int, seed: int, y: tuple) -> tuple[float, float]:
-    """The same by ridge regression on features, with the ridge of least GCV score.
+def _dual_scores(K: np.ndarray, cross: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Scores of test rows by ridge regression on a Gram matrix, with the ridge of least GCV score."""
+    mean, level = targets.mean(0), float(np.trace(K)) / len(K)
+    values, vectors = np.linalg.eigh(K.astype(np.float64))
+    values, projected = np.maximum(values, 0), vectors.T @ (targets - mean)
+    scores = []
+    for ridge in RIDGES * level:
+        left = ridge / (values + ridge)
+        scores.append(((left[:, None] * projected) ** 2).sum() / max(left.sum(), 1e-12) ** 2)
+    ridge = RIDGES[int(np.argmin(scores))] * level
+    return cross.astype(np.float64) @ (vectors @ (projected / (values + ridge)[:, None])) + mean
+
+
+def feature_accuracy(
+    rows: tuple[Array, Array], method: Method, size: int, seed: int, y: tuple[np.ndarray, np.ndarray]
+) -> tuple[float, float]:
+    """The same by ridge regression on features: by normal equations, or by Z Z^T where there are fewer rows.
 
     Args:
         rows: Train and test rows in the form that the method takes.
@@ -53,11 +56,14 @@ def feature_accuracy(rows: tuple[Array, Array], method: Method, size: int, seed:
     start = perf_counter()
     fitted = method.make(size, seed).fit(rows[0])
     targets = _scores(y[0])
-    path = NormalEquations(size, targets.shape[1]).add(fitted.transform(rows[0]), targets).ridge_path(RIDGES)
-    best = int(path.gcv.sum(1).argmin())
-    Z = np.asarray(fitted.transform(rows[1])).astype(np.float64)
-    predicted = Z @ path.coefficients[best] + path.intercepts[best]
-    right = np.unique(y[0])[predicted.argmax(1)] == y[1]
+    Z, other = fitted.transform(rows[0]), np.asarray(fitted.transform(rows[1]))
+    if len(targets) <= size:
+        scores = _dual_scores(gram_of(Z), other @ np.asarray(Z).T, targets)
+    else:
+        path = NormalEquations(size, targets.shape[1]).add(Z, targets).ridge_path(RIDGES)
+        best = int(path.gcv.sum(1).argmin())
+        scores = other.astype(np.float64) @ path.coefficients[best] + path.intercepts[best]
+    right = np.unique(y[0])[scores.argmax(1)] == y[1]
     return float(right.mean()), perf_counter() - start
 
 
