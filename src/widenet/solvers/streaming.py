@@ -1,6 +1,7 @@
 """Streaming ridge regression on features: one pass over the rows, sums that merge, every ridge afterwards."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -185,7 +186,7 @@ class NormalEquations:
             size, outputs, rows = (int(count) for count in state["counts"][:3])
             equations = cls(size, outputs)
             equations.rows, equations._observations = rows, float(state["counts"][3])
-            if any(not name.startswith("waiting_") for name in state.keys() - {"counts"}):
+            if state.keys() & {field.name for field in fields(CentredMoments)}:
                 equations._moments = _restored(state, size, outputs)
             if "waiting_Z" in state:
                 waiting = Rows(state["waiting_Z"], state["waiting_y"], state["waiting_weight"])
