@@ -41,14 +41,14 @@ def test_rows_of_pivots_are_exact_and_the_rest_is_positive(dtype, tolerance):
 
 def test_the_pivots_have_the_law_of_one_at_a_time():
     # Rejection of proposals that were drawn together against the probabilities of a plain loop over pairs.
-    root = np.random.default_rng(1).normal(size=(5, 5)) * np.array([3, 1, 1, 0.5, 0.2])
+    root = np.random.default_rng(1).normal(size=(5, 5)) * np.array([2, 1, 1, 0.7, 0.6])
     K = root @ root.T
     expected = {}
     for first, second in itertools.permutations(range(5), 2):
         left = K.diagonal() - K[first] ** 2 / K[first, first]
         left[first] = 0
         expected[first, second] = K[first, first] / np.trace(K) * left[second] / left.sum()
-    draws, matrix = 1000, dense(K)
+    draws, matrix = 600, dense(K)
     found = [tuple(pivoted_cholesky(matrix, 2, seed=seed).pivots.tolist()) for seed in range(draws)]
     statistic = sum((found.count(pair) - draws * p) ** 2 / (draws * p) for pair, p in expected.items())
     assert statistic < 43.8  # chi^2 of 19 degrees of freedom: one in a thousand
@@ -127,12 +127,12 @@ import resource, numpy as np
 from widenet.kernels import Laplace
 from widenet.linalg import KernelMatrix
 from widenet.linalg.pivoted_cholesky import pivoted_cholesky
-X = np.random.default_rng(0).normal(size=(30000, 3)).astype(np.float32)
+X = np.random.default_rng(0).normal(size=(16000, 3)).astype(np.float32)
 pivoted_cholesky(KernelMatrix(Laplace(2.0), X[:3000], memory_limit="1 GB"), 20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-pivoted_cholesky(KernelMatrix(Laplace(2.0), X), 300, memory_limit="130 MB")
+pivoted_cholesky(KernelMatrix(Laplace(2.0), X), 300, memory_limit="90 MB")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     grown = int(done.stdout) * 1024
-    assert grown < 130e6, f"{grown / 1e6:.0f} MB, where the factor has 36"
+    assert grown < 90e6, f"{grown / 1e6:.0f} MB, where the factor has 19"
