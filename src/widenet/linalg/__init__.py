@@ -5,7 +5,7 @@ from widenet.linalg.dense_matrix import DenseMatrix
 from widenet.linalg.disk import StoredKernelMatrix
 from widenet.linalg.kernel_matrix import KernelMatrix
 from widenet.linalg.landmark_basis import LandmarkBasis, choose_landmarks
-from widenet.linalg.pivoted_cholesky import PivotedCholesky, pivoted_cholesky
+from widenet.linalg.pivoted_cholesky import PivotedCholesky
 
 __all__ = [
     "BlockLayout",
@@ -17,5 +17,4 @@ __all__ = [
     "Progress",
     "StoredKernelMatrix",
     "choose_landmarks",
-    "pivoted_cholesky",
 ]
