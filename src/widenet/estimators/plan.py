@@ -27,7 +27,7 @@ _RANK = 7.0  # times sqrt(n), as `ConjugateGradient` takes it
 _BLOCKS = 2**28  # bytes of the blocks that are there at a time
 _VECTORS = 12 * 8  # bytes of the vectors of an iteration or a refinement, for each row and output
 _PATH = 15  # times size^3 flops, at the speed of products: the eigen-decomposition of all ridges
-_SKETCH = 40  # flops of a sketched feature: transforms and products along the tree, at the speed of sums
+_SKETCH = 2  # times a value of a kernel: a feature that is drawn at random or made along a tree of sketches
 
 
 class Way(NamedTuple):
@@ -193,7 +193,7 @@ class _Task:
 
     def features(self, size: int) -> _Cost:
         """One pass over the rows: sketches and the normal equations; the rows are never copied."""
-        sketch = self._share * size * (_SKETCH / self.machine.entries + size / self.machine.double)
+        sketch = self._share * size * (_SKETCH * self._value() + size / self.machine.double)
         path = _PATH * size**3 / self.machine.double
         memory = _BLOCKS + 32 * size**2
         return _Cost("features", size, sketch + path, memory, f"one pass {_seconds(sketch)}, ridges {_seconds(path)}")
