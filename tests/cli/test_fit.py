@@ -171,3 +171,17 @@ def test_a_model_of_tables_is_no_model_of_series_and_files_of_neither_are_told(a
     assert_refused(["predict", "absent", "Waves_TEST.tsv"], "absent")
     (waves / "cut").write_bytes((waves / "s").read_bytes()[:-50])
     assert_refused(["predict", "cut", "Waves_TEST.tsv"], "must be a model saved by widenet")
+
+
+def test_a_table_is_streamed_into_features(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=200), "b": np.array(["x", "y"])[np.arange(200) % 2]})
+    frame = frame.assign(y=np.sin(frame["a"]) + (frame["b"] == "x"))
+    frame.to_csv("t.csv", index=False)
+    given = ["fit", "t.csv", "--target", "y", "--model", "m", "--kernel", "laplace", "--solver", "features", "--json"]
+    assert run(given) == SUCCESS
+    document = json.loads(capsys.readouterr().out)
+    assert (document["task"], document["rows"], document["features"]) == ("regression", 200, 1024)
+    assert run(["predict", "m", "t.csv", "--output", "p.csv"]) == SUCCESS
+    assert np.abs(pd.read_csv("p.csv")["prediction"] - frame["y"]).mean() < 0.1

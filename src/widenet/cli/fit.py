@@ -6,12 +6,17 @@ from typing import Annotated, Literal
 import typer
 
 Task = Literal["auto", "regression", "classification"]
+Way = Literal["auto", "exact", "features"]
+
+_SHORT_BYTES = 2**19  # no table of 100,000 rows is in a smaller file
 
 EXAMPLES = """Examples:
 
   widenet fit houses.csv --target price --model houses.widenet
 
   widenet fit flowers.parquet --target species --model flowers.widenet --kernel "NTK(depth=3)"
+
+  widenet fit flights.parquet --target delay --model flights.widenet --solver features
 
   widenet fit GunPoint_TRAIN.tsv --model gunpoint.widenet
 """
@@ -29,15 +34,71 @@ def command(  # noqa: PLR0917
     ridge: Annotated[float | None, typer.Option(help="Ridge over the kernel's mean diagonal.")] = None,
     task: Annotated[Task, typer.Option(help="What to learn; auto looks at the target.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    solver: Annotated[
+        Way, typer.Option(help="exact, or features of the kernel in one pass; auto takes these from 100,000 rows on.")
+    ] = "auto",
 ) -> None:
     """Fit a kernel model to a table and save it with the table's encoding; the file holds no code.
 
     A .ts file, and a .tsv file without --target, hold labelled time series: a recurrent kernel is fitted to them.
     """
     if data.suffix.lower() == ".ts" or (data.suffix.lower() == ".tsv" and target is None):
+        if solver == "features":
+            raise typer.BadParameter("time series have no features; leave out --solver")
         _fit_series(data, model, (target, kernel), ridge, (task, json))
+    elif target is not None and solver != "exact" and (solver == "features" or _is_long(data, target)):
+        _fit_features(data, model, (target, kernel), ridge, (task, json))
     else:
         _fit_table(data, model, (target, kernel), ridge, (task, json))
+
+
+def _is_long(data: Path, target: str) -> bool:
+    if not data.is_file() or data.stat().st_size < _SHORT_BYTES:
+        return False
+    from widenet.experiments.feature_predictor import is_long
+
+    return is_long(data, target)
+
+
+def _fit_features(data: Path, model: Path, asked: tuple[str, str], ridge: float | None, how: tuple[Task, bool]) -> None:
+    from widenet.cli.console import note, note_columns, print_json, progress_bar
+    from widenet.experiments.feature_predictor import fit_features
+    from widenet.experiments.kernel_text import read_kernel
+    from widenet.experiments.written import check_writable
+
+    (target, kernel), (task, json) = asked, how
+    check_writable(model)
+    chosen = "auto" if kernel.strip().lower() == "auto" else read_kernel(kernel)
+    with progress_bar("rows") as step:
+        fitted = fit_features(
+            data,
+            target,
+            None if task == "auto" else task,
+            chosen,
+            "auto" if ridge is None else ridge,
+            lambda done, total: step("streamed", done, total or done),
+        )
+    fitted.model.save(model)
+    columns = fitted.model.encoder_.columns_
+    note_columns(columns)
+    used = fitted.model.selection_[0].kernel if fitted.model.selection_ else chosen
+    if json:
+        print_json(
+            {
+                "model": str(model),
+                "task": fitted.task,
+                "task_reason": fitted.reason,
+                "rows": fitted.rows,
+                "columns": [{"name": c.name, "kind": c.kind, "missing": c.missing} for c in columns],
+                "kernel": repr(used),
+                "features": fitted.model.size,
+                "ridge": float(fitted.model.ridge_),
+            }
+        )
+    else:
+        typer.echo(f"{fitted.task} of {target} ({fitted.reason}) on {fitted.rows} rows, streamed")
+        typer.echo(f"kernel {used!r}, {fitted.model.size} features, ridge {float(fitted.model.ridge_):.3g}")
+        note(f"model: {model}")
 
 
 def _fit_table(

@@ -31,13 +31,17 @@ def command(
 ) -> None:
     """Predict: a column of predictions with standard deviations, or with class probabilities."""
     from widenet.cli.console import note, print_json
+    from widenet.experiments.feature_predictor import is_feature_model, predict_features
     from widenet.experiments.series_predictor import is_series_model
-    from widenet.experiments.tables import write_frame
+    from widenet.experiments.tables import read_frame, write_frame
     from widenet.experiments.written import check_writable
 
     if output is not None:
         check_writable(output)
-    task, predictions = _predict_series(model, data) if is_series_model(model) else _predict_table(model, data)
+    if is_feature_model(model):
+        task, predictions = predict_features(model, read_frame(data))
+    else:
+        task, predictions = _predict_series(model, data) if is_series_model(model) else _predict_table(model, data)
     if output is not None:
         write_frame(predictions, output)
         note(f"{len(predictions)} predictions: {output}")
