@@ -91,18 +91,11 @@ def test_there_are_as_many_features_as_asked_for_and_few_are_empty(size: int):
         assert np.sum(np.abs(Z).sum(0) == 0) < 8
 
 
-def test_mean_features_are_features_of_the_mean_kernel():
-    # Global pooling of features of positions: inner products of means are means of inner products, exactly.
-    body = Conv(3) >> ReLU()
-    pooled = ArchitectureFeatures(NTK(body >> GlobalSumPool() >> Dense(trainable=False)), 64, degree=3)
-    budget = pooled.fit(IMAGES).budget
-    Z = pooled(IMAGES)
-    shifted = np.roll(IMAGES, (1, 2), (1, 2))
+def test_features_behind_global_pooling_do_not_see_shifts():
     circular = NTK(Conv(3, padding="circular") >> ReLU() >> GlobalSumPool() >> Dense(trainable=False))
+    shifted = np.roll(IMAGES, (1, 2), (1, 2))
     a, b = (ArchitectureFeatures(circular, 64, degree=3)(points) for points in (IMAGES, shifted))
     np.testing.assert_allclose(a, b, atol=1e-10)
-    assert budget.tail > 0
-    assert Z.shape == (5, 64)
 
 
 def test_blocks_dtypes_and_pickles_do_not_matter():
@@ -110,7 +103,7 @@ def test_blocks_dtypes_and_pickles_do_not_matter():
         fitted = ArchitectureFeatures(kernel, 300, seed=5).fit(X)
         whole = fitted.transform(X)
         parts = np.concatenate([fitted.transform(X[:2]), fitted.transform(X[2:])])
-        np.testing.assert_allclose(parts, whole, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), whole)
         single = fitted.transform(X.astype(np.float32))
         assert single.dtype == np.float32

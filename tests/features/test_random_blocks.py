@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from widenet.features.random_blocks import add_hashed, hashed, products
+from widenet.features.random_blocks import add_hashed, hashed, pooled_products, products
 
 generator = torch.Generator().manual_seed(0)
 
@@ -49,3 +49,14 @@ def test_sums_are_added_in_place_at_every_position():
     add_hashed(total, features, (1,))
     torch.testing.assert_close(total - 1, hashed(features, 6, (1,)))
     torch.testing.assert_close(hashed(features[1, 2], 6, (1,)), hashed(features, 6, (1,))[1, 2])
+
+
+def test_pooled_products_are_those_of_the_mean_kernel():
+    left, right = torch.randn(2, 3, 2, 4, generator=generator), torch.randn(2, 3, 2, 5, generator=generator)
+    kernels = [torch.einsum("npqi,mrsi->npqmrs", part, part) for part in (left, right)]
+    expected = (kernels[0] * kernels[1]).mean((1, 2, 4, 5))
+    exact = pooled_products(left, right, 20, (1,))
+    assert exact.shape == (2, 1, 1, 20)
+    torch.testing.assert_close(exact.flatten(1) @ exact.flatten(1).T, expected)
+    grams = np.stack([(Z := pooled_products(left, right, 8, (s,)).flatten(1)) @ Z.T for s in range(400)])
+    assert (np.abs(grams.mean(0) - expected.numpy()) < 4.5 * grams.std(0) / 20 + 1e-6).all()

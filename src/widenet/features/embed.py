@@ -12,6 +12,8 @@ from widenet.architectures import (
     Conv,
     Dense,
     FactorizedDense,
+    GlobalAveragePool,
+    GlobalSumPool,
     Identity,
     Layer,
     LayerNorm,
@@ -73,11 +75,14 @@ def _(layer: Repeat, features: Embedding) -> Embedding:
 
 
 def _chain(layers: tuple[Layer, ...], features: Embedding) -> Embedding:
-    place, last = features.place, features.last
+    place, last, pools = features.place, features.last, features.pools
     for number, part in enumerate(layers):
-        behind = any(isinstance(leaf, Activation) for later in layers[number + 1 :] for leaf in walk(later))
-        features = embed(part, replace(features, place=(*place, number), last=last and not behind))
-    return replace(features, place=place, last=last)
+        later = layers[number + 1 :]
+        behind = any(isinstance(leaf, Activation) for layer in later for leaf in walk(layer))
+        pooled = isinstance(later[0], (GlobalAveragePool, GlobalSumPool)) if later else pools
+        inside = replace(features, place=(*place, number), last=last and not behind, pools=pooled)
+        features = embed(part, inside)
+    return replace(features, place=place, last=last, pools=False)
 
 
 @embed.register

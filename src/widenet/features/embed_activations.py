@@ -1,8 +1,9 @@
 """The explicit reading of an activation: its dual kernel as a series in the correlation, whose powers are sketched."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import acos, pi
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from widenet.architectures import AbsLinear, Activation, ReLU, ThresholdReLU
 from widenet.features.embed import embed
 from widenet.features.embedding import Embedding
-from widenet.features.random_blocks import products
+from widenet.features.random_blocks import pooled_products, products
 from widenet.kernels.duals import dual, slope_at_zero
 from widenet.kernels.hermite_coefficients import hermite_coefficients, slope_coefficients
 from widenet.kernels.moments import Moments
@@ -39,19 +40,31 @@ def _(layer: Activation, features: Embedding) -> Embedding:
     units = covariance / torch.where(norms > 0, norms, 1.0)
     weights = power_weights(layer, features.budget.degree, features.lowest)
     values, slopes = series.values.to(like)[..., None], series.slopes.to(like)[..., None]
-    width = features.budget.width
-    after = _blocks(units, values, weights[0], (features.room, width), features.key(0))
+    width, pools = features.budget.width, features.pools and features.axes > 0
+    multiply = pooled_products if pools else products
+    after = _blocks(units, values, weights[0], (features.room, width), features.key(0), multiply)
+    if pools:
+        after[:2] = [_mean_of_positions(part) for part in after[:2]]
     if tangent is not None and tangent.shape[-1] > 0:
-        steps = _blocks(units, slopes, weights[1], (width, width), features.key(1))[1:]
-        sketched = products(tangent, torch.cat(steps, -1), features.room, features.key(2))
-        tangent = torch.cat([slopes[0] * tangent, sketched], -1)
+        steps = torch.cat(_blocks(units, slopes, weights[1], (width, width), features.key(1), products)[1:], -1)
+        first = slopes[0] * tangent
+        first = _mean_of_positions(first) if pools else first
+        tangent = torch.cat([first, multiply(tangent, steps, features.room, features.key(2))], -1)
+    elif tangent is not None and pools:
+        tangent = _mean_of_positions(tangent)
     return replace(
         features,
         covariance=torch.cat(after, -1),
         tangent=tangent,
-        square=series.values.square().sum(0),
+        square=None if pools else series.values.square().sum(0),
         lowest=series.lowest,
+        merged=math.prod(square.shape[1:]) if pools else features.merged,
     )
+
+
+def _mean_of_positions(features: Tensor) -> Tensor:
+    axes = tuple(range(1, features.ndim - 1))
+    return features.mean(axes, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -153,10 +166,10 @@ def fit_abs_linear(activation: AbsLinear, degree: int, lowest: float = -1.0) -> 
         Two linear programmes of 800 inequalities, tens of milliseconds; kept.
     """
     a, b = activation.linear**2, activation.absolute**2
-    theta = np.linspace(0, acos(max(-1.0, lowest)), _NODES)
+    theta = np.linspace(0, math.acos(max(-1.0, lowest)), _NODES)
     rho = np.cos(theta)
-    value = a * rho + b * (2 / pi) * (np.sin(theta) + rho * (pi / 2 - theta))
-    slope = a + b * (1 - 2 * theta / pi)
+    value = a * rho + b * (2 / math.pi) * (np.sin(theta) + rho * (math.pi / 2 - theta))
+    slope = a + b * (1 - 2 * theta / math.pi)
     values, value_error = _minimax(rho, value, degree)
     slopes, slope_error = _minimax(rho, slope, degree)
     return AbsLinearFit(values, slopes, (value_error, slope_error), float(value.min() / value[0]) if value[0] else -1.0)
@@ -179,29 +192,36 @@ def _minimax(rho: np.ndarray, values: np.ndarray, degree: int) -> tuple[np.ndarr
 
 
 def _blocks(
-    units: Tensor, coefficients: Tensor, weights: tuple[float, ...], rooms: tuple[int, int], key: tuple[int, ...]
+    units: Tensor,
+    coefficients: Tensor,
+    weights: tuple[float, ...],
+    rooms: tuple[int, int],
+    key: tuple[int, ...],
+    multiply: Callable[[Tensor, Tensor, int, tuple[int, ...]], Tensor],
 ) -> list[Tensor]:
-    """The features of a series: its constant, its linear part, and sketches of the powers behind that it has.
+    """The features of a series: its constant, its linear part, and products for the powers behind that it has.
 
-    Their number is that of `rooms`, then the most of the inner nodes.
+    The number of products is that of `rooms`, then the most of those that they are made of.
     """
     orders = [order for order in range(2, len(weights)) if weights[order] > 0]
     sizes = shared_out(rooms[0], [weights[order] for order in orders])
     blocks = [coefficients[0], coefficients[1] * units]
     for order, size in zip(orders, sizes, strict=True):
         if size > 0:
-            blocks.append(coefficients[order] * power_sketch(units, order, size, rooms[1], (*key, order)))
+            inner, half = min(size, rooms[1]), order // 2
+            left = power_sketch(units, half, inner, (*key, order, 0))
+            right = power_sketch(units, order - half, inner, (*key, order, 1))
+            blocks.append(multiply(coefficients[order] * left, right, size, (*key, order, 2)))
     return blocks
 
 
-def power_sketch(units: Tensor, order: int, size: int, inner: int, key: tuple[int, ...]) -> Tensor:
+def power_sketch(units: Tensor, order: int, size: int, key: tuple[int, ...]) -> Tensor:
     """A sketch S of u^(x l) with E <S u, S v> = <u, v>^l: a tree of products of random signed sums.
 
     Args:
         units: u, (..., p).
         order: l, at least 1.
-        size: Number of features.
-        inner: The most features at the inner nodes of the tree.
+        size: Number of features at every node.
         key: Picks the random numbers.
 
     Returns:
@@ -209,9 +229,8 @@ def power_sketch(units: Tensor, order: int, size: int, inner: int, key: tuple[in
     """
     if order == 1:
         return units
-    below = min(size, inner)
-    left = power_sketch(units, order // 2, below, inner, (*key, 0))
-    right = power_sketch(units, order - order // 2, below, inner, (*key, 1))
+    left = power_sketch(units, order // 2, size, (*key, 0))
+    right = power_sketch(units, order - order // 2, size, (*key, 1))
     return products(left, right, size, (*key, 2))
 
 

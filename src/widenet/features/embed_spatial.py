@@ -125,8 +125,9 @@ def _(layer: GlobalAveragePool | GlobalSumPool, features: Embedding) -> Embeddin
     positions = features.covariance.shape[1:-1]
     positions_after(layer, tuple(positions))
     tangent = None if features.tangent is None else features.tangent.flatten(1, -2).mean(1)
-    out = replace(features, covariance=features.covariance.flatten(1, -2).mean(1), tangent=tangent, square=None)
-    return out if isinstance(layer, GlobalAveragePool) else out.scaled(math.prod(positions))
+    covariance = features.covariance.flatten(1, -2).mean(1)
+    out = replace(features, covariance=covariance, tangent=tangent, square=None, merged=1)
+    return out if isinstance(layer, GlobalAveragePool) else out.scaled(math.prod(positions) * features.merged)
 
 
 @embed.register

@@ -44,6 +44,8 @@ class Embedding:
         channels: Number of channels of the inputs, None after a layer of infinite width.
         share: Relative width of the layer, for the shares in a concatenation.
         lowest: Least correlation between the units of two points, for the fits of ReLU-like activations.
+        pools: Whether global pooling follows at once, so that an activation that reads this may average by itself.
+        merged: How many positions were averaged into the one that is left.
     """
 
     covariance: Tensor
@@ -55,6 +57,8 @@ class Embedding:
     channels: int | None = None
     share: float = 1.0
     lowest: float = -1.0
+    pools: bool = False
+    merged: int = 1
 
     @property
     def axes(self) -> int:
@@ -68,7 +72,7 @@ class Embedding:
 
     def at(self, number: int) -> "Embedding":
         """The same for a part of the layer, with random numbers of its own."""
-        return replace(self, place=(*self.place, number))
+        return replace(self, place=(*self.place, number), pools=False)
 
     def key(self, number: int) -> tuple[int, ...]:
         """What a sketch of this layer is drawn from."""

@@ -85,6 +85,30 @@ def products(left: Tensor, right: Tensor, size: int, key: tuple[int, ...]) -> Te
     return (left @ A).mul_(right @ B)
 
 
+def pooled_products(left: Tensor, right: Tensor, size: int, key: tuple[int, ...]) -> Tensor:
+    """Features of the mean over all positions of the product of two kernels.
+
+    The mean of the tensor products a(p) (x) b(p) is one matrix product, which is hashed down where it has more entries
+    than there is room for: closer than means of sketched products, and far cheaper.
+
+    Args:
+        left: a, (n, *positions, p).
+        right: b, (n, *positions, q).
+        size: Most features.
+        key: Picks the random numbers.
+
+    Returns:
+        (n, 1, ..., min(p q, size)), with one position left.
+
+    Cost:
+        2 p q operations a position.
+    """
+    first, second = left.flatten(1, -2), right.flatten(1, -2)
+    mean = (first.mT @ second).div_(first.shape[1]).flatten(1)
+    mean = mean if mean.shape[1] <= size else hashed(mean, size, key)
+    return mean.reshape(len(mean), *(1,) * (left.ndim - 2), mean.shape[1])
+
+
 @lru_cache(maxsize=256)
 def _sign_matrices(
     key: tuple[int, ...], left: int, right: int, size: int, dtype: torch.dtype, device: torch.device
