@@ -65,7 +65,7 @@ def products(left: Tensor, right: Tensor, size: int, key: tuple[int, ...]) -> Te
     """A sketch of the tensor product with E <T(a, b), T(c, d)> = <a, c> <b, d>: products of random signed sums.
 
     T(a, b)_i = (A a)_i (B b)_i / sqrt(size) with independent random signs A, B. The variance is at most
-    (3 |a|^2 |c|^2 |b|^2 |d|^2 times 3 - <a, c>^2 <b, d>^2) / size.
+    (9 |a|^2 |b|^2 |c|^2 |d|^2 - <a, c>^2 <b, d>^2) / size.
 
     Args:
         left: a, (..., p).
