@@ -151,6 +151,9 @@ class IterableRows(RowSource):
         blocks: An iterable of pairs (X, y), or a function without arguments that returns one. X is an array (n, d),
             sparse rows, or a data frame.
 
+    Raises:
+        InvalidInput: Where there is no block, or the first one is no pair of rows with as many targets.
+
     Example:
         >>> source = IterableRows([(np.zeros((3, 2)), np.arange(3.0)), (np.ones((2, 2)), np.arange(2.0))])
         >>> [(len(block), block.start) for block in source.blocks(2)]
