@@ -1,6 +1,6 @@
 """A fit on worker processes: the same numbers as in one process, rows a second, a worker killed on the way.
 
-Run as `python benchmarks/bench_dask.py [--rows 400000] [--size 768] [--rounds 3]`. Each worker is a process with one
+Run as `python benchmarks/bench_dask.py [--rows 400000] [--size 768] [--rounds 2]`. Each worker is a process with one
 thread on this machine, so that two of them want two idle cores. Rows are made by the workers from a seed. Writes
 benchmarks/results/bench_dask.json. Fails where the numbers differ by more than 1e-10 or a killed worker's work is lost.
 """
@@ -139,7 +139,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--size", type=int, default=768)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     partitions, model = -(-arguments.rows // PARTITION), FeatureRegressor(KERNEL, size=arguments.size)

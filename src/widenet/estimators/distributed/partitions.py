@@ -2,6 +2,7 @@
 
 import operator
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -183,8 +184,8 @@ def threads_of_task(slots: dict[str, int]) -> Iterator[None]:
     except ValueError:
         share = before if threading.current_thread() is threading.main_thread() else 1
     else:
-        cores = len(os.sched_getaffinity(0))
-        host = worker.address.rpartition(":")[0].rpartition("/")[2]
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        host = worker.address.rpartition(":")[0].rpartition("/")[2].strip("[]")
         share = max(1, cores // slots.get(host, worker.state.nthreads))
     torch.set_num_threads(share)
     try:
