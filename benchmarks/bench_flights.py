@@ -95,9 +95,7 @@ class BlockwiseRidge:
 
 def boosting() -> Any:
     """Histogram boosting with as many trees as a validation part asks for."""
-    return HistGradientBoostingRegressor(
-        max_iter=2000, early_stopping=True, validation_fraction=0.1, n_iter_no_change=20, random_state=0
-    )
+    return HistGradientBoostingRegressor(max_iter=2000, validation_fraction=0.1, n_iter_no_change=20, random_state=0)
 
 
 class FirstRows:
@@ -200,7 +198,7 @@ def main(arguments: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("path", type=Path, help="flights.parquet")
     parser.add_argument("--method", nargs="*", choices=sorted(METHODS))
     parser.add_argument("--alone", choices=sorted(METHODS), help="measure in this process and print JSON")

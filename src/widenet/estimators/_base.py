@@ -103,7 +103,7 @@ class KernelEstimator(SavedEstimator):
             asked = "standardize must be True or False" + ", or 'relevance'" * (target is not None)
             raise InvalidInput(asked, repr(self.standardize))
         scaler = Scaler.fit(X, weight, standardize=bool(self.standardize))
-        if turned:
+        if turned and target is not None:
             scaler = with_relevance(scaler, Problem(X, target, weight))
         if isinstance(self.kernel, str):
             # The scales and biases of the candidates are in units of the rows' norm.
