@@ -54,9 +54,9 @@ class Settings:
     depth: int = 2
     sizes: tuple[int, ...] = (256, 1024, 4096, 16384)
     seeds: int = 3
-    rows: int = 898
+    rows: int = 600
     accuracy_sizes: tuple[int, ...] = (256, 1024, 4096)
-    draws: int = 300
+    draws: int = 200
     units: tuple[int, ...] = (1024, 65536)
 
     def __post_init__(self) -> None:
