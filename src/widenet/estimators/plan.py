@@ -121,7 +121,7 @@ class Machine:
         workers: int = 1,
     ) -> Plan:
         """The plan of a fit on such machines; see `widenet.plan`."""
-        _require_counts(rows=rows, columns=columns, outputs=outputs, workers=workers)
+        _require_counts({"rows": rows, "columns": columns, "outputs": outputs, "workers": workers})
         seconds = np.inf if time_limit is None else float(time_limit)
         if not seconds > 0:
             raise InvalidInput("a time limit must be a positive number of seconds or None", repr(time_limit))
@@ -223,7 +223,7 @@ def _choose(ways: tuple[Way, ...]) -> Way:
     return landmarks if landmarks.memory <= features.memory or "memory" not in landmarks.why else features
 
 
-def _require_counts(**counts: Any) -> None:
+def _require_counts(counts: dict[str, Any]) -> None:
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
             raise InvalidInput(f"{name} must be a whole number of at least 1", repr(count))
