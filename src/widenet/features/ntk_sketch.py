@@ -52,8 +52,8 @@ class NTKSketch(FeatureMap):
         >>> X = np.array([[1.0, 0.0], [0.6, 0.8]])
         >>> Z = NTKSketch(1, size=6, degree=2, fitting="minimax")(X)  # two degrees of two columns: all of it exact
         >>> (Z @ Z.T).round(3)
-        array([[1.953, 1.049],
-               [1.049, 1.953]])
+        array([[1.953, 1.117],
+               [1.117, 1.953]])
     """
 
     kernel: Kernel | int
@@ -206,7 +206,7 @@ class FittedNTKSketch(FittedMap):
     size: int
     form: AngleForm
     polynomials: tuple[AnglePolynomial, ...]
-    columns: tuple[Columns, ...]
+    columns: tuple  # of Columns: the checker of annotations would compare two imports of this module in doctests
 
     def transform(self, X: Array) -> Array:
         """Features of rows, dense or SciPy's sparse ones, (n, size)."""

@@ -123,7 +123,8 @@ class FittedPrincipal(FittedMap):
         """Features of rows, dense or SciPy's sparse ones, (n, size)."""
         rows = read_rows(X, "PrincipalFeatures", self.form.fan_in)
         out = rows.empty(self.size)
-        blocks = [(place.start, place.stop) for place, _ in rows.blocks(self.form.fan_in + self.directions.shape[1])]
+        numbers = self.directions.shape[1] + len(self.functions.table) + (0 if rows.dense is None else self.form.fan_in)
+        blocks = [(place.start, place.stop) for place, _ in rows.blocks(numbers)]
 
         def write(corners: tuple[int, int]) -> None:
             place = slice(*corners)
@@ -214,5 +215,5 @@ def _pick(rows: Rows, order: np.ndarray) -> Rows:
 
 def _project(units: Rows, directions: np.ndarray) -> Tensor:
     if units.dense is None:
-        return torch.from_numpy(units.csr @ directions.astype(units.csr.data.dtype))
+        return torch.from_numpy(units.csr @ directions.astype(units.csr.data.dtype, copy=False))
     return units.dense @ torch.from_numpy(directions).to(units.dense)

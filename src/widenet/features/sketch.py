@@ -74,7 +74,7 @@ class Sketch(FeatureMap):
         >>> X = np.random.default_rng(0).random((300, 6))
         >>> kernel = NTK(fully_connected(3))
         >>> Z, K = Sketch(kernel, size=100)(X), kernel(X)
-        >>> bool(np.linalg.norm(Z @ Z.T - K) < 0.01 * np.linalg.norm(K))
+        >>> bool(np.linalg.norm(Z @ Z.T - K) < 0.03 * np.linalg.norm(K))
         True
         >>> Sketch(kernel, size=100).decide(X).why
         'a function of the angle: exact products along the principal directions of the rows'
