@@ -156,11 +156,11 @@ def main() -> int:
             for core, worker in zip(sorted(os.sched_getaffinity(0)), workers_of(client), strict=False):
                 client.run(confine, core, workers=[worker])
         found = compared(clients, collection(partitions), model, arguments.rounds)
-        with two.as_current():
-            killed, after = fit(collection(partitions, killer(folder, partitions // 2)), model)
-            costs = overheads(two, arguments.size)
-        lost = not Path(folder, "killed").exists()
         gram = products(clients, 24_000)
+        with two.as_current():
+            costs = overheads(two, arguments.size)
+            killed, after = fit(collection(partitions, killer(folder, partitions // 2)), model)
+        lost = not Path(folder, "killed").exists()
     alone = found["predictions"].pop("one process")
     differences = {name: float(abs(other - alone).max()) for name, other in found["predictions"].items()}
     differences["killed worker"] = float(abs(after - alone).max())
