@@ -15,13 +15,18 @@ def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def _fail_half_way(path, error):
+    with replaced(path) as aside:
+        aside.write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_what_a_failed_block_wrote_goes(tmp_path, error):
     path = tmp_path / "model"
     path.write_text("old")
-    with pytest.raises(error), replaced(path) as aside:
-        aside.write_text("half")
-        raise error
+    with pytest.raises(error):
+        _fail_half_way(path, error)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import widenet
+from widenet._names import HOME
 
 PUBLIC = [name for name in widenet.__all__ if name != "__version__"]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_is_what_its_module_holds(name: str):
-    assert getattr(widenet, name) is getattr(import_module(widenet._HOME[name]), name)
+    assert getattr(widenet, name) is getattr(import_module(HOME[name]), name)
 
 
 def test_type_checkers_see_the_names_that_resolve():
@@ -23,8 +24,8 @@ def test_type_checkers_see_the_names_that_resolve():
     tree = ast.parse(Path(widenet.__file__).read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {(n.module, alias.name) for n in block.body if isinstance(n, ast.ImportFrom) for alias in n.names}
-    assert seen == {(module, name) for name, module in widenet._HOME.items()}
-    assert {*widenet._HOME, "__version__"} == set(widenet.__all__)
+    assert seen == {(module, name) for name, module in HOME.items()}
+    assert {*HOME, "__version__"} == set(widenet.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "widenet"
 
 # A part may import the parts of lower rank and itself; parts of equal rank do not know one another.
-RANK = {"errors": 0, "_arrays": 1, "_files": 1, "architectures": 2, "kernels": 3, "linalg": 4}
+RANK = {"errors": 0, "_names": 0, "_arrays": 1, "_files": 1, "architectures": 2, "kernels": 3, "linalg": 4}
 RANK |= dict.fromkeys(("features", "networks", "theory", "solvers", "compression"), 5)
 RANK |= {"estimators": 6, "experiments": 7, "cli": 8}
 ALLOWED_EDGES = {("features", "networks"), ("features", "theory"), ("theory", "solvers")}
