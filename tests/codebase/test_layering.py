@@ -109,11 +109,16 @@ def test_every_directory_of_modules_is_a_package():
 
 
 def test_the_front_door_imports_nothing_before_it_is_asked():
-    tree = ast.parse((SOURCE / "__init__.py").read_text())
-    at_start = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    named = [alias.name for node in at_start if isinstance(node, ast.Import) for alias in node.names]
-    named += [node.module or "" for node in at_start if isinstance(node, ast.ImportFrom)]
-    assert set(named) <= {"importlib", "importlib.metadata", "typing"}
+    assert _imported_at_start("__init__.py") <= {"importlib", "importlib.metadata", "typing", "widenet._names"}
+    assert _imported_at_start("_names.py") == set()
+
+
+def _imported_at_start(file: str) -> set[str]:
+    at_start = [
+        node for node in ast.parse((SOURCE / file).read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    named = {alias.name for node in at_start if isinstance(node, ast.Import) for alias in node.names}
+    return named | {node.module or "" for node in at_start if isinstance(node, ast.ImportFrom)}
 
 
 @pytest.mark.parametrize(
