@@ -5,9 +5,10 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from widenet.errors import InvalidInput
-from widenet.estimators.feature_base import column_or_rows, read_ridge
+from widenet.estimators.feature_base import column_or_rows
 from widenet.estimators.feature_classifier import FeatureClassifier
 from widenet.estimators.feature_regressor import FeatureRegressor
+from widenet.estimators.selection import read_ridge
 from widenet.kernels import Laplace
 
 X = np.random.default_rng(0).normal(size=(80, 3))

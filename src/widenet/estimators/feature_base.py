@@ -18,7 +18,7 @@ from widenet.estimators.feature_model import FeatureModel, model_from_state
 from widenet.estimators.model_file import Tensors, write_model
 from widenet.estimators.ridge_stream import START_ROWS, RidgeStream
 from widenet.estimators.row_sources import RowBlock, RowSource
-from widenet.estimators.selection import Candidate
+from widenet.estimators.selection import Candidate, read_ridge
 from widenet.estimators.serialization import from_json, to_json
 from widenet.estimators.stream_fit import Progress, as_numbers, as_source, block_rows, fitted_encoder
 from widenet.estimators.stream_state import read_stream, run_identity, write_stream
@@ -341,15 +341,6 @@ class FeatureEstimator(BaseEstimator):
                 asked = f"a model of {self.n_features_in_} columns must name as many"
                 raise InvalidFile(asked, str(len(self.feature_names_in_)))
         return self._restore_targets(facts["targets"])
-
-
-def read_ridge(ridge: Any) -> float | None:
-    """The ridge, or None for "auto"."""
-    if isinstance(ridge, str) and ridge == "auto":
-        return None
-    if isinstance(ridge, bool) or not isinstance(ridge, (int, float, np.number)) or not 0 <= ridge < np.inf:
-        raise InvalidInput("the ridge must be 'auto' or a finite number of at least 0", repr(ridge))
-    return float(ridge)
 
 
 def column_or_rows(y: Any, rows: int) -> np.ndarray:

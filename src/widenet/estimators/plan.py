@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from widenet._arrays import format_bytes, parse_memory
+from widenet._arrays import format_bytes, is_count, parse_memory
 from widenet.architectures import fully_connected
 from widenet.errors import InvalidInput
 from widenet.kernels import NTK
@@ -225,7 +225,7 @@ def _choose(ways: tuple[Way, ...]) -> Way:
 
 def _require_counts(counts: dict[str, Any]) -> None:
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+        if not is_count(count):
             raise InvalidInput(f"{name} must be a whole number of at least 1", repr(count))
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from widenet._arrays import is_count
 from widenet.errors import InvalidInput
 from widenet.estimators.candidates import candidate_grams
 from widenet.estimators.leave_one_out import LeaveOneOut
@@ -201,7 +202,7 @@ def read_ridge(ridge: Any) -> float | None:
 
 def choose_kernel(choice: Any, problem: Problem, combine: int) -> tuple[KernelFunction, list[Candidate]]:
     """The kernel that `choice` names, or that is best of those it offers, and the table of the choice."""
-    if isinstance(combine, bool) or not isinstance(combine, (int, np.integer)) or combine < 1:
+    if not is_count(combine):
         raise InvalidInput("combine must be a whole number of at least 1", repr(combine))
     if isinstance(choice, str):
         if choice != "auto":

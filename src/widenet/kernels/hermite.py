@@ -53,12 +53,7 @@ def series_values(
 
     References: Han et al. 2022, arXiv 2209.04121 (the same expansion, for features).
     """
-
-    def slope(z: Tensor) -> Tensor:
-        with torch.enable_grad():
-            at = z if z.requires_grad else z.detach().requires_grad_()
-            return torch.autograd.grad(function(at).sum(), at, create_graph=z.requires_grad)[0]
-
+    slope = slope_of(function)
     a = root(x)
     b = a if y is x else root(y)
     size = a * b
@@ -74,6 +69,17 @@ def series_values(
         # Where a size is 0 the correlation says nothing; Price's theorem gives the gradient by the cross moment.
         value = torch.where(size > 0, value, value + derivative.detach() * (cross - cross.detach()))
     return value, derivative
+
+
+def slope_of(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The derivative of an elementwise function, itself differentiable where its argument asks for it."""
+
+    def slope(z: Tensor) -> Tensor:
+        with torch.enable_grad():
+            at = z if z.requires_grad else z.detach().requires_grad_()
+            return torch.autograd.grad(function(at).sum(), at, create_graph=z.requires_grad)[0]
+
+    return slope
 
 
 def _product_series(of_x: Tensor, of_y: Tensor, rho: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.special import ndtr
 from widenet._arrays import row_blocks
 from widenet.architectures import AbsLinear, Activation, ReLU, ThresholdReLU
 from widenet.kernels.duals import slope_at_zero
-from widenet.kernels.hermite import function_coefficients
+from widenet.kernels.hermite import function_coefficients, slope_of
 
 _NUMBERS = 2**20  # samples of an activation at a time
 
@@ -49,13 +49,7 @@ def slope_coefficients(activation: Activation, std: Tensor, degree: int) -> Tens
     Returns:
         (degree + 1, *std.shape).
     """
-
-    def slope(z: Tensor) -> Tensor:
-        with torch.enable_grad():
-            at = z if z.requires_grad else z.detach().requires_grad_()
-            return torch.autograd.grad(activation(at).sum(), at, create_graph=z.requires_grad)[0]
-
-    return _sampled(slope, std, degree)
+    return _sampled(slope_of(activation), std, degree)
 
 
 def _sampled(function: Callable[[Tensor], Tensor], std: Tensor, degree: int) -> Tensor:

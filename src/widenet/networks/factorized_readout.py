@@ -1,11 +1,13 @@
 """A wide hidden layer of ReLU units and its linear readout in one pass, which never stores the units of all samples."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from widenet._arrays import row_blocks
 from widenet.networks import _fused_hadamard
 from widenet.networks.hadamard import (
     HadamardFactor,
@@ -74,6 +76,12 @@ def _units(T: Tensor, signs: Tensor, A: Tensor, scale: float, bias: Tensor | Non
     return units if bias is None else units + bias
 
 
+def _readout_change(units: Tensor, moved: Tensor, A: Tensor, of_A: Tensor | None) -> Tensor:
+    """How relu(units) A^T changes where the units move, and A by `of_A`."""
+    change = (moved * (units > 0)) @ A.mT
+    return change if of_A is None else change + torch.relu(units) @ of_A.mT
+
+
 class _StructuredReadout(Function):
     """F and the gates, by the fused loops."""
 
@@ -112,8 +120,7 @@ class _StructuredReadout(Function):
             moved = moved + ctx.scale * HadamardFactor.product(of_T, signs, A.shape[1])
         if of_bias is not None:
             moved = moved + of_bias
-        change = (moved * (units > 0)) @ A.mT
-        return (change if of_A is None else change + torch.relu(units) @ of_A.mT), None
+        return _readout_change(units, moved, A, of_A), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
@@ -203,8 +210,7 @@ class _MatrixReadout(Function):
         for part in (None if of_T is None else of_T @ W.mT, None if of_W is None else T @ of_W.mT):
             moved = moved if part is None else moved + ctx.scale * part
         moved = moved if of_bias is None else moved + of_bias
-        change = (moved * (units > 0)) @ A.mT
-        return (change if of_A is None else change + torch.relu(units) @ of_A.mT), None
+        return _readout_change(units, moved, A, of_A), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
@@ -267,8 +273,8 @@ def _block_units(T: Tensor, W: Tensor, scale: float, bias: Tensor | None) -> Ten
     return units if bias is None else units.add_(bias[:, None])
 
 
-def _blocks(samples: int, units: int) -> list[slice]:
+def _blocks(samples: int, units: int) -> Iterator[slice]:
     # With threads each product of a block ends in a barrier, which is slow where others use the cores: fewer of them.
     numbers = _BLOCK if torch.get_num_threads() == 1 else 4 * _BLOCK
     size = max(64, numbers // samples)
-    return [slice(start, min(start + size, units)) for start in range(0, units, size)]
+    return row_blocks(units, size)
