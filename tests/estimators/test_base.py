@@ -6,27 +6,8 @@ from sklearn.preprocessing import StandardScaler
 
 from widenet.errors import InvalidInput
 from widenet.estimators import KernelRegressor, _base
-from widenet.estimators._base import Scaler, expand, working_dtype
+from widenet.estimators._base import expand, working_dtype
 from widenet.kernels import Laplace
-
-
-def test_moments_are_weighted_and_constant_features_keep_their_unit():
-    rng = np.random.default_rng(0)
-    X = np.column_stack([rng.normal(3.0, 2.0, 40), np.full(40, 0.1)])
-    weight = rng.uniform(0.5, 2.0, 40)
-    scaler = Scaler.fit(X, weight, standardize=True)
-    reference = StandardScaler().fit(X, sample_weight=weight)
-    np.testing.assert_allclose(scaler.mean, reference.mean_, rtol=1e-13)
-    np.testing.assert_allclose(scaler.scale, [np.sqrt(reference.var_[0]), 1.0], rtol=1e-13)
-    np.testing.assert_allclose(scaler.transform(X, np.float64)[:, 1], 0.0, atol=1e-15)
-
-
-@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200, 1e307])
-def test_features_of_any_size_are_standardized(unit):
-    X = np.random.default_rng(0).normal(3.0, 2.0, (40, 2))
-    expected = StandardScaler().fit_transform(X)
-    scaler = Scaler.fit(X * [unit, 1.0], np.ones(40), standardize=True)
-    np.testing.assert_allclose(scaler.transform(X * [unit, 1.0], np.float64), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("standardize", [True, False])
@@ -48,13 +29,6 @@ def test_features_that_span_more_than_float64_are_refused():
     X = np.array([[-1.7e308], [1.7e308], [1.7e308]])
     with pytest.raises(InvalidInput, match="features must span"):
         KernelRegressor(Laplace(1.0), ridge=0.1).fit(X, np.arange(3.0))
-
-
-def test_without_standardising_rows_stay_as_they_are():
-    X = np.arange(6.0).reshape(3, 2)
-    same = Scaler.fit(X, np.ones(3), standardize=False).transform(X, np.float32)
-    assert same.dtype == np.float32
-    assert same.tolist() == X.tolist()
 
 
 def test_blocks_of_rows_make_no_difference(monkeypatch):
