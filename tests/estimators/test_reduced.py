@@ -72,3 +72,26 @@ def test_a_part_of_many_rows_is_left_out(monkeypatch):
     left = leave_out(features, problem, fit_reduced(features, problem))
     assert left.predictions.shape == (7, 2)
     assert len(set(left.rows.tolist())) == 7
+
+
+class Faint(FittedMap):
+    """The first coordinate, and a millionth of the second."""
+
+    size = 2
+
+    def transform(self, X):
+        return X * [1.0, 1e-6]
+
+
+def test_ridges_that_ask_for_absurdly_large_functions_are_left_out():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(4000, 2))
+    y = (X @ [1.0, 0.05] + 0.3 * rng.normal(size=4000))[:, None]
+    rows = ScaledRows(X, Scaler(np.zeros(2), np.ones(2)), np.float64)
+    problem = Task(rows, y - y.mean(), np.ones(4000), y.std(axis=0), 1 / 3, None)
+    fitted = fit_reduced(Faint(), problem)
+    scores = fitted.spectrum.generalized_cross_validation(reduced.RIDGES / 3)[:, 0]
+    # The least score of all takes the faint feature in, with a coefficient of 50,000.
+    assert reduced.RIDGES[scores.argmin()] == reduced.RIDGES[0]
+    assert fitted.ridge >= fitted.score / 100
+    assert np.abs(fitted.coefficients).max() < 2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from widenet.errors import InvalidInput
+from widenet.solvers.ridge_path import best_ridge
 from widenet.solvers.streaming import NormalEquations
 
 RIDGES = np.array([1e-2, 2.0, 50.0])
@@ -95,3 +96,10 @@ def test_ridges_that_are_none_are_refused(ridges):
     Z, y, _ = problem(12, 4)
     with pytest.raises(InvalidInput, match="ridges"):
         NormalEquations(4, 2).add(Z, y).ridge_path(ridges)
+
+
+def test_the_best_ridge_is_the_least_score_of_functions_of_bounded_size():
+    ridges = np.array([1e-8, 1e-4, 1e-2, 1.0])
+    assert best_ridge(ridges, np.array([0.5, 0.6, 0.7, 0.8])) == 2  # 0.6 / 1e-4 is 6,000 times the targets' variance
+    assert best_ridge(ridges, np.array([1e-9, 0.6, 0.7, 0.8])) == 0
+    assert best_ridge(np.array([0.0]), np.array([0.5])) == 0  # a ridge that was given

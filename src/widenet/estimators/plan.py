@@ -27,6 +27,7 @@ _RANK = 7.0  # times sqrt(n), as `ConjugateGradient` takes it
 _BLOCKS = 2**28  # bytes of the blocks that are there at a time
 _VECTORS = 12 * 8  # bytes of the vectors of an iteration or a refinement, for each row and output
 _PATH = 15  # times size^3 flops, at the speed of products: the eigen-decomposition of all ridges
+_CHOICE, _FEWEST = 3, 10_000  # times candidates size^2 flops in float32: landmarks among 4 for each, or so many rows
 _SKETCH = 2  # times a value of a kernel: a feature that is drawn at random or made along a tree of sketches
 
 
@@ -185,11 +186,13 @@ class _Task:
         return _Cost("iterative", 0, _ITERATIONS * product + ready, memory, why)
 
     def landmarks(self, size: int) -> _Cost:
-        """One pass over the rows: kernel values, their whitening, the normal equations; then the ridge path."""
+        """The choice; one pass over the rows: kernel values, their whitening, sums of products; the ridge path."""
+        choice = _CHOICE * min(self.rows, max(_FEWEST, 4 * size)) * size**2 / self.machine.single
         passes = self._share * size * (self._value() + self._syrk(size))
         path = _PATH * size**3 / self.machine.double
         memory = _BLOCKS + 32 * size**2
-        return _Cost("landmarks", size, passes + path, memory, f"one pass {_seconds(passes)}, ridges {_seconds(path)}")
+        why = f"choice {_seconds(choice)}, one pass {_seconds(passes)}, ridges {_seconds(path)}"
+        return _Cost("landmarks", size, choice + passes + path, memory, why)
 
     def features(self, size: int) -> _Cost:
         """One pass over the rows: sketches and the normal equations; the rows are never copied."""
@@ -238,10 +241,10 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.3g} years"
 
 
-# Of one core of an AMD EPYC 9004 (Zen 4, 2.6 GHz), quiet: flops of float32 products and triangular solutions together,
-# flops of float64 products, and values a second of an NTK of depth 3 with biases. Kernels of the angle are five times
-# faster, a mean of several kernels takes the time of all of them.
-_CORE = (1e11, 7e10, 1e8)
+# Of one virtual core of an AMD EPYC 9004 (Zen 4, 2.6 GHz), two at work: flops of float32 products and triangular
+# solutions together, flops of float64 sums of products in the midst of a fit, and values a second of an NTK of depth 3
+# with biases. Kernels of the angle are two to five times faster, a mean of several kernels takes the time of all.
+_CORE = (8.5e10, 3.6e10, 1e8)
 
 
 def stated_machine() -> Machine:

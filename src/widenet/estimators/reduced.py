@@ -10,7 +10,7 @@ from widenet.estimators.scaler import ScaledRows
 from widenet.estimators.selection import spread_rows
 from widenet.features.base import FittedMap
 from widenet.solvers.centred_moments import CentredMoments
-from widenet.solvers.ridge_path import RidgeSpectrum
+from widenet.solvers.ridge_path import RidgeSpectrum, best_ridge
 from widenet.solvers.streaming import NormalEquations
 
 RIDGES = 10.0 ** np.arange(-8.0, 1.01, 0.25)
@@ -84,7 +84,7 @@ def fit_reduced(features: FittedMap, task: Task) -> Reduced:
 
     The ridge is that of least generalised cross-validation score of all the n rows, (|y - f|^2 / n) / (1 - dof / n)^2
     summed over the targets, each in its unit: unlike the choice on a part of the rows it needs no guess of how the
-    best ridge moves with n.
+    best ridge moves with n. Ridges under which functions would be absurdly large are left out (`best_ridge`).
 
     Args:
         features: The fitted map, s features.
@@ -99,9 +99,9 @@ def fit_reduced(features: FittedMap, task: Task) -> Reduced:
     spectrum = equations.decompose("absolute")
     ridges = RIDGES if task.ridge is None else np.array([task.ridge])
     scores = (spectrum.generalized_cross_validation(ridges * task.level) / np.square(task.unit)).sum(axis=1)
-    best = int(scores.argmin())
-    ridge = float(ridges[best])
     variance = task.weight @ np.square(task.target / task.unit).sum(axis=1) / task.weight.sum()
+    best = best_ridge(ridges, scores / variance)
+    ridge = float(ridges[best])
     path = spectrum.path(np.array([ridge * task.level]))
     freedom = float(path.degrees_of_freedom[0])
     a = path.coefficients[0]

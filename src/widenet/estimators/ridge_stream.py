@@ -10,7 +10,7 @@ from widenet.estimators.calibration import fit_inverse_temperature
 from widenet.estimators.feature_choice import DOUBLE_ROWS, Prepared, Sample, Settings, prepare
 from widenet.estimators.feature_model import FeatureModel
 from widenet.estimators.readouts import make_readout
-from widenet.solvers.ridge_path import RidgeSpectrum
+from widenet.solvers.ridge_path import RidgeSpectrum, best_ridge
 from widenet.solvers.streaming import NormalEquations
 
 START_ROWS = 10_000
@@ -150,7 +150,7 @@ class RidgeStream:
         variances = spectrum.target_variances
         unit = np.where(variances > 0, variances, 1.0)
         scores = (spectrum.generalized_cross_validation(ridges) / unit).mean(axis=1)
-        best = int(scores.argmin())
+        best = best_ridge(ridges, scores)
         path = spectrum.path(ridges[best : best + 1])
         readout = make_readout(self.prepared.map, self.prepared.maker, path.coefficients[0], path.intercepts[0])
         prepared = self.prepared

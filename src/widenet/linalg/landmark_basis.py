@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg import get_blas_funcs
 from torch import Tensor
 
 from widenet._arrays import Array, Inputs, row_blocks
 from widenet.errors import InvalidInput
 from widenet.kernels.base import Kernel
+from widenet.kernels.blocks import new_matrix
 from widenet.linalg.kernel_matrix import KernelMatrix
 from widenet.linalg.pivoted_cholesky import pivoted_cholesky
 
@@ -76,10 +78,10 @@ class LandmarkBasis:
             n m values of the kernel and n m^2 flops.
         """
         lower = self.lower.to(X.device, X.dtype)
-        result = torch.zeros(len(X), self.size, dtype=X.dtype, device=X.device)
+        result = new_matrix(len(X), self.size, X)
+        result[:, self.rank :] = 0
         for rows in row_blocks(len(X), self.block_rows(X.dtype)):
-            solved = torch.linalg.solve_triangular(lower, self.cross(X[rows]).T, upper=False)
-            result[rows, : self.rank] = solved.T
+            result[rows, : self.rank] = _whitened(self.cross(X[rows]), lower)
         return result
 
     def coefficients(self, weights: Float[Tensor, "size outputs"]) -> Float[Tensor, "m outputs"]:
@@ -134,6 +136,15 @@ def choose_landmarks(
     rank = len(lower)
     error = found.error
     return LandmarkBasis(kernel, landmarks[:rank], lower, size, error, count)
+
+
+def _whitened(cross: Tensor, lower: Tensor) -> Tensor:
+    """C L^-T of C (n, m), which on the CPU is overwritten."""
+    if cross.device.type != "cpu":
+        return torch.linalg.solve_triangular(lower.T, cross, upper=True, left=False)
+    # In place, by SciPy's BLAS, where torch takes half as long again: L C^T = C^T in columns.
+    (solve,) = get_blas_funcs(("trsm",), (values := cross.contiguous().numpy(),))
+    return torch.from_numpy(solve(1.0, lower.numpy(), values.T, lower=1, overwrite_b=1).T)
 
 
 def _leading_factor(kernel: Kernel, landmarks: Tensor) -> Tensor:

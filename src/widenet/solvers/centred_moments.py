@@ -7,6 +7,9 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.linalg.blas import dsyr, dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 
+from widenet._arrays import row_blocks
+from widenet.solvers._fused_moments import write_centred, write_mean
+
 _BLOCK_BYTES = 2**25  # of the rows that are centred at a time, in float64
 
 
@@ -55,19 +58,23 @@ class CentredMoments:
         Cost:
             n s (s + 2 t) flops.
         """
-        size = max(1, _BLOCK_BYTES // (8 * Z.shape[1]))
-        for start in range(0, len(Z), size):
-            part = slice(start, start + size)
-            self._add_block(Z[part], y[part], weight[part])
+        size = min(len(Z), max(1, _BLOCK_BYTES // (8 * Z.shape[1])))
+        centred = np.empty((size, Z.shape[1]))
+        for part in row_blocks(len(Z), size):
+            self._add_block(Z[part], y[part], weight[part], centred[: len(Z[part])])
 
-    def _add_block(self, Z: Float[ndarray, "n s"], y: Float[ndarray, "n t"], weight: Float[ndarray, "n"]) -> None:
-        total = float(weight.sum())
-        share, root = weight / total, np.sqrt(weight)[:, None]
-        centred = Z.astype(np.float64)
-        feature_mean, target_mean = share @ centred, share @ y
-        centred -= feature_mean
-        centred *= root
-        target = (y - target_mean) * root
+    def _add_block(
+        self,
+        Z: Float[ndarray, "n s"],
+        y: Float[ndarray, "n t"],
+        weight: Float[ndarray, "n"],
+        centred: Float[ndarray, "n s"],
+    ) -> None:
+        total, feature_mean = float(weight.sum()), np.empty(Z.shape[1])
+        write_mean(Z, weight, feature_mean)
+        write_centred(Z, weight, feature_mean, centred)
+        target_mean = weight @ y / total
+        target = (y - target_mean) * np.sqrt(weight)[:, None]
         self._move(total, feature_mean, target_mean)
         self.gram = dsyrk(1.0, centred.T, beta=1.0, c=self.gram, overwrite_c=1)
         self.cross += centred.T @ target

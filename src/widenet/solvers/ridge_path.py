@@ -13,6 +13,7 @@ from widenet.solvers.base import RidgeScale
 from widenet.solvers.centred_moments import CentredMoments
 
 _ROUNDING = 64  # of eps times the largest eigenvalue: eigenvalues below are the rounding of the sums
+_LARGEST_VARIANCE = 100.0  # of functions, over that of the targets
 _LEAST = 1e-12  # below it 1 - h has lost its digits
 
 
@@ -208,6 +209,22 @@ class RidgeSpectrum:
         fitted += self.target_mean
         left_out = target - (target - fitted) / np.maximum(kept, _LEAST)
         return np.where(kept > _LEAST, left_out, self.target_mean)
+
+
+def best_ridge(ridges: Float[ndarray, "r"], scores: Float[ndarray, "r"]) -> int:
+    """Position of the relative ridge of least score, of those under which functions are not absurdly large.
+
+    A relative ridge r is the variance of the noise over that of a Gaussian process f at a point, so that f has the
+    variance (score / r) of the targets'. It may be up to 100 times it. Where features are few beside the rows, smaller
+    ridges can have the least score by a little: coefficients then grow without bound in directions that the rows hardly
+    have, and rows that have them are predicted absurdly.
+
+    Args:
+        ridges: Over the mean diagonal of the kernel.
+        scores: Cross-validation errors over the variance of the targets.
+    """
+    tame = ridges * _LARGEST_VARIANCE >= scores
+    return int(np.where(tame, scores, np.inf).argmin()) if tame.any() else len(ridges) - 1
 
 
 def observations(weight: Float[ndarray, "n"]) -> float:
