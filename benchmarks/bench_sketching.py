@@ -22,7 +22,7 @@ from run import RESULTS
 from widenet.experiments.result_tables import ResultTable
 from widenet.experiments.sketching_activations import activation_table
 from widenet.experiments.sketching_data import digits, read_problems
-from widenet.experiments.sketching_errors import Problem, error_table, goal_table, measure, time_table
+from widenet.experiments.sketching_errors import SMALL, Problem, error_table, goal_table, measure, time_table
 from widenet.experiments.sketching_maps import median_distance, methods
 
 SETS = ("optdigits", "letter", "mushroom")
@@ -43,7 +43,9 @@ def problems(folders: list[Path]) -> Iterator[Problem]:
 def tables_of(problem: Problem) -> list[ResultTable]:
     """All tables of one set."""
     maps = methods(DEPTH, len(problem.X), median_distance(problem.X))
-    measured = measure(problem, maps, SIZES, SEEDS, lambda name: print(f"  {name}", file=sys.stderr, flush=True))
+    measured = measure(
+        problem, maps, SIZES, SEEDS, lambda name: print(f"  {name}", file=sys.stderr, flush=True), small=SMALL
+    )
     errors = [error_table(problem, measured, norm) for norm in ("frobenius", "spectral")]
     return [goal_table(problem, measured), *errors, time_table(problem, measured)]
 

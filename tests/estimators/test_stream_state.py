@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import scipy.sparse
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from widenet.errors import FingerprintMismatch, InvalidFile
 from widenet.estimators.feature_choice import Sample, Settings
-from widenet.estimators.model_file import read_model, write_model
+from widenet.estimators.model_file import write_model
 from widenet.estimators.ridge_stream import RidgeStream
 from widenet.estimators.stream_state import read_stream, run_identity, write_stream
 from widenet.features.fourier import FourierFeatures
@@ -44,14 +46,16 @@ def test_other_files_are_refused(tmp_path):
     write_stream(tmp_path / "c", stream, "me", {})
     with pytest.raises(FingerprintMismatch, match="this run"):
         read_stream(tmp_path / "c", stream.settings, "you", keep=True)
-    tensors, info = read_model(tmp_path / "c")
+    with safe_open(tmp_path / "c", framework="np") as file:
+        tensors, info = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     for name in ("sums.gram", "map.lower", "mean", "sums.counts"):
-        write_model(tmp_path / "broken", {key: a for key, a in tensors.items() if key != name}, info)
+        save_file({key: a for key, a in tensors.items() if key != name}, tmp_path / "broken", info)
         with pytest.raises(InvalidFile, match="whole checkpoint"):
             read_stream(tmp_path / "broken", stream.settings, "me", keep=True)
     write_model(tmp_path / "other", tensors, {"estimator": "FeatureRegressor"})
     with pytest.raises(InvalidFile, match="checkpoint"):
         read_stream(tmp_path / "other", stream.settings, "me", keep=True)
+    assert read_stream(tmp_path / "none", stream.settings, "me", keep=True) is None
 
 
 def test_identities_tell_settings_apart():

@@ -45,6 +45,12 @@ def test_measured_errors_are_relative_to_the_kernel():
     assert names == [f"set: {PUBLISHED}"]
 
 
+def test_smaller_sizes_are_for_the_maps_that_are_compared():
+    maps = [entry for entry in methods(1, 40, 3.0) if entry.name in (PUBLISHED, BEST)]
+    found = [(entry.method, entry.size) for entry in measure(PROBLEM, maps, [24], 1, small=(8,))]
+    assert sorted(found) == sorted([(PUBLISHED, 24), (BEST, 8), (BEST, 24)])
+
+
 def test_no_more_landmarks_than_rows_and_sparse_rows_where_they_serve():
     landmarks = next(entry for entry in methods(1, 40, 3.0) if entry.name == "Nystroem, pivoted")
     assert [entry.size for entry in measure(PROBLEM, [landmarks], [16, 64], 1)] == [16]

@@ -174,12 +174,13 @@ class FeatureEstimator(BaseEstimator):
         identity = (
             "" if path is None else run_identity(rows.identity(), self.get_params(deep=False), type(self).__name__)
         )
-        if path is not None and path.exists():
-            stream, facts = read_stream(path, settings, identity, keep=self._calibrated)
+        found = None if path is None else read_stream(path, settings, identity, keep=self._calibrated)
+        if found is None:
+            stream, done = self._begin_stream(rows, settings), 0
+        else:
+            stream, facts = found
             self._restore_facts(facts)
             done = int(facts["done"])
-        else:
-            stream, done = self._begin_stream(rows, settings), 0
         size = block_rows(rows, settings.size, stream.outputs, memory_limit)
         encoder, saved = vars(self).get("encoder_"), time.monotonic()
         for block in rows.blocks(size, done):

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+import torch
 
-from widenet.errors import FingerprintMismatch, InvalidFile, WidenetError
+from widenet.errors import InvalidFile, WidenetError
 from widenet.estimators.feature_choice import Prepared, Sample, Settings
 from widenet.estimators.feature_model import saved_scaler, saved_selection, selection_state
 from widenet.estimators.fitted_maps import map_from_state, map_state
-from widenet.estimators.model_file import Tensors, read_model, write_model
+from widenet.estimators.model_file import Tensors
 from widenet.estimators.ridge_stream import RidgeStream
 from widenet.estimators.serialization import from_json, to_json
 from widenet.features.base import FeatureMap
+from widenet.linalg.state_file import StateFile
 from widenet.solvers.streaming import NormalEquations
 
+_FORM = "widenet stream 1"
 _SUMS, _MAP, _KEPT = "sums.", "map.", "kept."
 _DTYPES = {"float32": np.float32, "float64": np.float64}
 
@@ -44,7 +47,6 @@ def write_stream(path: Path, stream: RidgeStream, identity: str, facts: dict[str
     tensors |= {_KEPT + name: array for name, array in _kept_arrays(stream.kept).items()}
     tensors |= {"mean": prepared.scaler.mean, "scale": prepared.scaler.scale}
     info = {
-        "identity": identity,
         "facts": facts,
         "map": fitted,
         "maker": to_json(prepared.maker),
@@ -52,25 +54,22 @@ def write_stream(path: Path, stream: RidgeStream, identity: str, facts: dict[str
         "selection": selection_state(prepared.selection),
         "rows": stream.rows,
     }
-    write_model(path, tensors, info)
+    StateFile(path, _FORM, identity).write({name: torch.from_numpy(array) for name, array in tensors.items()}, info)
 
 
-def read_stream(path: Path, settings: Settings, identity: str, *, keep: bool) -> tuple[RidgeStream, dict[str, Any]]:
-    """The stream of a file, and its facts.
+def read_stream(
+    path: Path, settings: Settings, identity: str, *, keep: bool
+) -> tuple[RidgeStream, dict[str, Any]] | None:
+    """The stream of a file, and its facts; None where there is no file.
 
     Raises:
         InvalidFile: Where the file is corrupt or of another kind.
         FingerprintMismatch: Where it belongs to another run.
     """
-    tensors, info = read_model(path)
-    if "identity" not in info:
-        raise InvalidFile(f"{path} must be a checkpoint of rows that are streamed", "a file of another kind")
-    if info["identity"] != identity:
-        raise FingerprintMismatch(
-            f"{path} must be a checkpoint of this run",
-            "one of other rows or other settings",
-            "Give another path, or delete the file to start anew",
-        )
+    found = StateFile(path, _FORM, identity).read()
+    if found is None:
+        return None
+    tensors, info = {name: tensor.numpy() for name, tensor in found[0].items()}, found[1]
     try:
         maker = from_json(info["maker"])
         if not isinstance(maker, FeatureMap):

@@ -16,6 +16,7 @@ from widenet.experiments.sketching_accuracy import accuracy_table
 from widenet.experiments.sketching_activations import activation_table
 from widenet.experiments.sketching_data import digits, read_problems
 from widenet.experiments.sketching_errors import (
+    SMALL,
     Measurement,
     Problem,
     error_table,
@@ -128,7 +129,7 @@ def compare(output: Path, train: Problem, test: Problem, settings: Settings) -> 
         settings: Sizes and seeds.
     """
     maps = methods(settings.depth, len(train.X), median_distance(train.X))
-    measured = measure(train, maps, settings.sizes, settings.seeds)
+    measured = measure(train, maps, settings.sizes, settings.seeds, small=SMALL)
     accuracy = accuracy_table(train, test, maps, settings.accuracy_sizes, settings.seeds)
     tables = {
         "frobenius": error_table(train, measured, "frobenius"),

@@ -10,7 +10,7 @@ _sum = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "n
 
 @_sum
 def write_mean(Z, weight, mean):
-    """Write sum_i w_i z_i / sum_i w_i to mean (s,), in its precision; sums are those of differences to the first row."""
+    """Write sum_i w_i z_i / sum_i w_i to mean (s,), in its precision, by sums of differences to the first row."""
     mean[:], total = 0.0, 0.0
     first = Z[0].astype(mean.dtype)
     for i in range(Z.shape[0]):

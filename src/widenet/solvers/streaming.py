@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from widenet._arrays import Array
+from widenet._arrays import Array, is_count
 from widenet.errors import InvalidFile, InvalidInput
 from widenet.solvers.centred_moments import CentredMoments
 from widenet.solvers.ridge_path import RidgePath, RidgeSpectrum, observations
@@ -62,7 +62,7 @@ class NormalEquations:
 
     def __init__(self, size: int, outputs: int = 1) -> None:
         for name, value in (("size", size), ("outputs", outputs)):
-            if isinstance(value, bool) or value < 1:
+            if not is_count(value):
                 raise InvalidInput(f"NormalEquations.{name} must be a whole number of at least 1", repr(value))
         self.size, self.outputs = int(size), int(outputs)
         self.rows = 0
