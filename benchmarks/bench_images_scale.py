@@ -13,6 +13,7 @@ Parts, each printed as it ends:
 """
 
 import argparse
+import json
 import time
 from dataclasses import dataclass
 from math import sqrt
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from _timing import peak_memory, save
 from numpy import ndarray
+from run import RESULTS
 
 import widenet as wn
 from widenet import AvgPool, Conv, Dense, Flatten, Layer, ReLU
@@ -172,7 +174,9 @@ def main() -> None:
     parser.add_argument("--landmarks", type=int, default=3000)
     parser.add_argument("--exact", type=int, default=400)
     asked = parser.parse_args()
-    small, results = read(asked.folder, 2, asked.train), {}
+    path = RESULTS / "images_scale.json"
+    results = json.loads(path.read_text())["results"] if path.exists() else {}
+    small = read(asked.folder, 2, asked.train)
     choose = min(CHOOSE, asked.train // 6)
     for part in asked.parts:
         if part in ("sketch", "pooled"):
@@ -186,13 +190,14 @@ def main() -> None:
             }
         else:
             parser.error(f"unknown part {part}")
-        results[part] = found
+        count = {"landmarks": asked.landmarks, "exact": asked.exact}.get(part, asked.size)
+        results[f"{part}, {count:,}"] = found
+        save("images_scale", results)
         print(part, "at 28 x 28" if part == "landmarks" else "at 14 x 14")
         for line in (
             found.items() if part != "exact" else [(f"{n}: {k}", v) for n, r in found.items() for k, v in r.items()]
         ):
             print(f"  {line[0]:60} {line[1]:.4g}", flush=True)
-    save("images_scale", results)
 
 
 if __name__ == "__main__":

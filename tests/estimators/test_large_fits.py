@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from widenet.errors import InvalidInput, MemoryLimitExceeded
 from widenet.estimators import KernelClassifier, KernelRegressor, large_fits, load
+from widenet.estimators.candidates import ANGLE_KERNELS
 from widenet.estimators.large_fits import fit_landmarks
 from widenet.estimators.reduced import Task
 from widenet.estimators.scaler import ScaledRows, Scaler
@@ -68,6 +69,22 @@ def test_the_number_of_landmarks_is_that_of_the_settings():
     model = KernelRegressor(Laplace(4.0), solver=Landmarks(size=50)).fit(X, Y)
     assert model.X_fit_.shape == (50, 10)
     assert model.score(X, Y) > 0.45
+
+
+def test_features_are_those_of_a_kernel_of_the_angle_where_no_other_is_clearly_better():
+    rows, labels = load_digits(return_X_y=True)
+    model = KernelClassifier(solver="features").fit(rows[:300], labels[:300])
+    (chosen,) = (row for row in model.selection_ if row.chosen)
+    assert chosen.kernel == model.kernel_
+    assert chosen.kernel in ANGLE_KERNELS
+    assert "exact products" in model.solution_.how
+    assert model.score(rows[300:], labels[300:]) > 0.9
+    # cos is far from every function of degree 1.
+    line = np.linspace(-3, 3, 300)[:, None]
+    bent = KernelRegressor(solver="features", standardize=False).fit(line, np.cos(line[:, 0]))
+    assert bent.kernel_ not in ANGLE_KERNELS
+    with pytest.raises(InvalidInput, match="kernel must be 'auto'"):
+        KernelRegressor("atuo", solver="features").fit(line, line[:, 0])
 
 
 def test_auto_takes_landmarks_where_the_exact_way_does_not_fit():

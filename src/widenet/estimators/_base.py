@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from widenet._arrays import row_blocks
 from widenet.errors import InvalidInput, NotPositiveDefinite
+from widenet.estimators.candidates import ANGLE_KERNELS
 from widenet.estimators.large_fits import LargeFit, fit_large
 from widenet.estimators.reduced import Task
 from widenet.estimators.relevance import with_relevance
@@ -23,6 +24,7 @@ from widenet.estimators.selection import (
     RidgePath,
     check_gram,
     choose_kernel,
+    prefer,
     read_ridge,
     ridge_path,
     screening_rows,
@@ -148,8 +150,7 @@ class KernelEstimator(SavedEstimator):
         dtype = np.float64 if len(problem.X) <= DOUBLE_ROWS else np.float32
         rows = ScaledRows(problem.X, self._fit_scaler(problem.X, problem.weight, problem.target / unit), dtype)
         scored = self._with_ridges(replace(problem, target=problem.target / unit))
-        # Features of a mean of kernels would share their number among them.
-        level = self._choose_on_part(rows, scored, 1 if taken.name == "features" else self.combine)
+        level = self._choose_on_part(rows, scored, for_features=taken.name == "features")
         ridge = None if scored.ridges is None else float(scored.ridges[0]) / (level if scored.absolute else 1.0)
         task = Task(rows, problem.target, problem.weight, unit, level, ridge)
         fit = fit_large(self.kernel_, task, taken, request.settings)
@@ -170,18 +171,22 @@ class KernelEstimator(SavedEstimator):
         fixed = None if ridge is None else np.array([ridge])
         return replace(problem, ridges=fixed, absolute=self.ridge_scale == "absolute")
 
-    def _choose_on_part(self, X: ScaledRows, problem: Problem, combine: Any) -> float:
+    def _choose_on_part(self, X: ScaledRows, problem: Problem, *, for_features: bool) -> float:
         """Set `kernel_` and `selection_` by a part of many rows; the mean diagonal of the kernel is returned.
 
         Args:
             X: All rows.
             problem: What to choose by; its rows are not read.
-            combine: How many kernels are averaged at most.
+            for_features: Whether features of the kernel are wanted: those of a mean would share their number, so that
+                the best one is taken, and with "auto" one of the angle where none is clearly better.
         """
         index = spread_rows(problem.target, screening_rows(len(X)))
         rows = X.scaler.transform(X.X[index], np.float64)
         part = replace(problem, X=rows, target=problem.target[index], weight=problem.weight[index])
-        self.kernel_, self.selection_ = choose_kernel(self.kernel, part, combine)
+        self.kernel_, self.selection_ = choose_kernel(self.kernel, part, 1 if for_features else self.combine)
+        if for_features and isinstance(self.kernel, str):
+            self.selection_ = prefer(self.selection_, ANGLE_KERNELS)
+            self.kernel_ = next(row.kernel for row in self.selection_ if row.chosen)
         blocks = list(row_blocks(len(X), DIAGONAL_ROWS))
         total = sum(float(problem.weight[rows] @ kernel_diagonal(self.kernel_, X[rows])) for rows in blocks)
         return _positive_level(total / problem.weight.sum())

@@ -1,4 +1,4 @@
-"""The kernels among which `kernel="auto"` chooses, and their Gram matrices on a few rows."""
+"""The kernels among which `kernel="auto"` chooses, and the Gram matrices of some on a few rows."""
 
 from collections.abc import Iterator
 
@@ -15,6 +15,9 @@ LAPLACE_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 ROOT_SCALES = (0.25, 1.0, 4.0, 16.0)
 BETWEEN_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 GAUSSIAN_SCALES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+
+ANGLE_KERNELS = tuple(kind(fully_connected(depth, scaling="geifman")) for kind in (NTK, NNGP) for depth in DEPTHS)
+"""Kernels of the angle, which have features without noise, for sparse rows too."""
 
 Gram = Float[ndarray, "n n"]
 

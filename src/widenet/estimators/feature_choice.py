@@ -9,20 +9,17 @@ import scipy.linalg
 import scipy.sparse
 
 from widenet._arrays import Array, is_count
-from widenet.architectures import fully_connected
 from widenet.errors import InvalidInput
-from widenet.estimators._base import choose_kernel
+from widenet.estimators.candidates import ANGLE_KERNELS
 from widenet.estimators.scaler import Scaler
-from widenet.estimators.selection import Candidate, Problem, compare, screening_rows
+from widenet.estimators.selection import Candidate, Problem, choose_kernel, screening_rows
 from widenet.features.base import FeatureMap, FittedMap
 from widenet.features.nystrom import Nystroem
 from widenet.features.sketch import Sketch
-from widenet.kernels import NTK, Kernel
+from widenet.kernels import Kernel
 
 DOUBLE_ROWS = 2000
 """Up to this many rows features are float64; beyond it they are float32, and their sums float64."""
-
-_DEPTHS = (1, 2, 3, 4, 5)  # of the networks that sparse rows choose from
 
 
 @dataclass(frozen=True)
@@ -106,8 +103,8 @@ def prepare(settings: Settings, sample: Sample, dtype: Any) -> Prepared:
     """Fix the scaling and the features by a sample of the rows.
 
     With "auto", dense rows choose a kernel as `KernelRegressor` does (the best one alone), and get its Nystroem
-    features: the kernel at landmarks among the sample that randomly pivoted Cholesky chooses. Sparse rows choose the
-    depth of a ReLU NTK and get its principal features, for which no row is made dense.
+    features: the kernel at landmarks among the sample that randomly pivoted Cholesky chooses. Sparse rows choose an
+    NTK or NNGP of a ReLU network without bias and get its principal features, for which no row is made dense.
 
     Args:
         settings: What was asked for.
@@ -169,8 +166,4 @@ def _choose_kernel(sample: Sample, seed: int) -> tuple[Any, list[Candidate]]:
     values, vectors = scipy.linalg.eigh(product)
     # Rows with these inner products, of as many columns as rows: all that a kernel of the angle sees.
     rows = vectors * np.sqrt(np.maximum(values, 0.0))
-    kernels = [NTK(fully_connected(depth, scaling="geifman")) for depth in _DEPTHS]
-    problem = Problem(rows, part.target, part.weight)
-    compared = sorted(compare(((kernel, kernel(rows)) for kernel in kernels), problem), key=lambda pair: pair[0].score)
-    table = [candidate._replace(chosen=place == 0) for place, (candidate, _) in enumerate(compared)]
-    return table[0].kernel, table
+    return choose_kernel(ANGLE_KERNELS, Problem(rows, part.target, part.weight), 1)

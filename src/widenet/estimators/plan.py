@@ -236,7 +236,7 @@ def _seconds(seconds: float) -> str:
     """A time for people, such as '1.5 min'."""
     for unit, size in (("s", 60), ("min", 60), ("h", 24), ("days", 365)):
         if seconds < size:
-            return f"{seconds:.2g} {unit}"
+            return f"{seconds:.0f} {unit}" if seconds >= 100 else f"{seconds:.2g} {unit}"
         seconds /= size
     return f"{seconds:.3g} years"
 
@@ -306,8 +306,8 @@ def plan(
     4. "features", the same on sketched features: nothing of the size of the rows is held, not even a copy of them.
     5. Where all take too long, the fewest landmarks that are considered (256).
 
-    The constants are those of one core of an AMD EPYC 9004 (Zen 4) in float32, times the threads of torch, and those
-    of an NTK with biases for the values of a kernel. A machine is measured, and plans with what was found, by
+    The constants are those of a virtual core of an AMD EPYC 9004 (Zen 4), times the threads of torch, and those of an
+    NTK with biases for the values of a kernel. A machine is measured, and plans with what was found, by
     `calibrate().plan(...)`. The choice of kernel takes some seconds more, whatever the number of rows. Predictions are
     within a factor of about two.
 

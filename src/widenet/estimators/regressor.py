@@ -41,7 +41,8 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     - "iterative": conjugate gradients on all rows, with a Gram matrix that is never stored;
     - "landmarks": ridge regression on the span of the kernel at m rows, in one pass over the rows in float32, with m as
       large as time and memory allow: `X_fit_` are the landmarks;
-    - "features": ridge regression on sketched features of the kernel, in one pass.
+    - "features": ridge regression on explicit features of the kernel (`Sketch`), in one pass. Those of networks
+      without bias have no noise: "auto" takes one where no kernel is better by more than a standard error.
 
     There the kernel is chosen on a part of the rows as above, and the ridge by generalised cross-validation over all
     rows on the landmarks or features ("iterative": on 1,024 landmarks). The rows are never copied as a whole, but once

@@ -185,6 +185,14 @@ def combine_best(compared: Iterable[tuple[Candidate, float]], count: int) -> tup
     return reduce(add, terms), table
 
 
+def prefer(table: list[Candidate], kernels: Sequence[Kernel]) -> list[Candidate]:
+    """The table with the best of some kernels chosen, where it is at most one standard error worse than the best."""
+    worst = table[0].score + table[0].error
+    places = [place for place, row in enumerate(table) if row.score <= worst and row.kernel in kernels]
+    best = places[0] if places else 0
+    return [row._replace(chosen=place == best) for place, row in enumerate(table)]
+
+
 def _scaled(factor: float, kernel: KernelFunction) -> Kernel:
     if not isinstance(kernel, Kernel):
         raise InvalidInput("only kernels of this package can be averaged", repr(kernel))
