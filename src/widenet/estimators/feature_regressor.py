@@ -20,7 +20,8 @@ class FeatureRegressor(MultiOutputMixin, RegressorMixin, FeatureEstimator):
     rows. Rows come as arrays (`fit`), batch by batch (`partial_fit`), or from files larger than memory (`fit_stream`).
 
     With features "auto" a kernel is chosen on up to 1,000 rows as `KernelRegressor` does, and its features are those
-    of `Nystroem`; sparse rows get principal features of a ReLU network without bias. Both are fixed by a sample of 10,000 rows or more.
+    of `Nystroem`; sparse rows get principal features of a ReLU network without bias. Both are fixed by a sample of
+    10,000 rows or more.
 
     Args:
         features: "auto", a kernel (Nystroem features of it; of sparse rows principal features), or a feature map.
