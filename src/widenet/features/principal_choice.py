@@ -57,9 +57,8 @@ def axis_functions(form: AngleForm, axis: np.ndarray) -> AxisFunctions:
         axis: First coordinates of rows.
     """
     places = np.clip(np.quantile(axis, (np.arange(_NODES) + 0.5) / _NODES), -_EDGE, _EDGE)
-    exponents = np.arange(_SERIES)
     with np.errstate(under="ignore"):
-        at_places, at_nodes = places[:, None] ** exponents, chebyshev.chebpts1(_TABLE)[:, None] ** exponents
+        at_places, at_nodes = (np.vander(x, _SERIES, increasing=True) for x in (places, chebyshev.chebpts1(_TABLE)))
     tables, degrees, powers = [], [], []
     for term in form.terms:
         series = term.series(_SERIES)
