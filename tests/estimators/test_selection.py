@@ -6,7 +6,7 @@ import pytest
 
 from widenet.errors import InvalidInput
 from widenet.estimators import KernelClassifier, KernelRegressor, _base
-from widenet.estimators.selection import Problem, combine_best, compare, ridge_path, screening_rows
+from widenet.estimators.selection import Candidate, Problem, combine_best, compare, prefer, ridge_path, screening_rows
 from widenet.kernels import Gaussian, Laplace, Linear
 
 
@@ -108,3 +108,17 @@ def test_an_absolute_ridge_is_over_the_mean_diagonal_of_all_rows(kernel, monkeyp
 def test_a_ridge_scale_that_is_no_option_is_refused():
     with pytest.raises(InvalidInput, match="ridge_scale"):
         KernelRegressor(Laplace(1.0), ridge=0.1, ridge_scale="auto").fit(np.eye(3), np.arange(3.0))
+
+
+def test_wanted_kernels_are_chosen_within_a_standard_error():
+    kernels = [Laplace(float(scale)) for scale in range(1, 5)]
+    scores = [1.0, 1.1, 1.15, 1.5]
+    table = [Candidate(k, 0.1, score, 0.2, 0.0, 100) for k, score in zip(kernels, scores, strict=True)]
+
+    def place(*wanted):
+        return [row.chosen for row in prefer(table, *wanted)].index(True)
+
+    assert place(kernels[1:]) == 1
+    assert place(kernels[2:3], kernels[1:2]) == 2
+    assert place(kernels[3:], kernels[1:2]) == 1  # the first is worse by more than that
+    assert place(kernels[3:]) == 0

@@ -32,6 +32,7 @@ from widenet.estimators.selection import (
 )
 from widenet.estimators.series_rows import cast_rows, kernel_points
 from widenet.estimators.ways import Request, Taken, take
+from widenet.kernels import NNGP, NTK
 from widenet.kernels.base import Kernel
 from widenet.solvers.auto import Auto
 from widenet.solvers.cholesky import Cholesky, CholeskyFactor
@@ -178,14 +179,15 @@ class KernelEstimator(SavedEstimator):
             X: All rows.
             problem: What to choose by; its rows are not read.
             for_features: Whether features of the kernel are wanted: those of a mean would share their number, so that
-                the best one is taken, and with "auto" one of the angle where none is clearly better.
+                the best one is taken, and with "auto" a network, at best without bias, where none is clearly better.
         """
         index = spread_rows(problem.target, screening_rows(len(X)))
         rows = X.scaler.transform(X.X[index], np.float64)
         part = replace(problem, X=rows, target=problem.target[index], weight=problem.weight[index])
         self.kernel_, self.selection_ = choose_kernel(self.kernel, part, 1 if for_features else self.combine)
         if for_features and isinstance(self.kernel, str):
-            self.selection_ = prefer(self.selection_, ANGLE_KERNELS)
+            networks = [row.kernel for row in self.selection_ if isinstance(row.kernel, (NTK, NNGP))]
+            self.selection_ = prefer(self.selection_, ANGLE_KERNELS, networks)
             self.kernel_ = next(row.kernel for row in self.selection_ if row.chosen)
         blocks = list(row_blocks(len(X), DIAGONAL_ROWS))
         total = sum(float(problem.weight[rows] @ kernel_diagonal(self.kernel_, X[rows])) for rows in blocks)

@@ -17,7 +17,7 @@ BETWEEN_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 GAUSSIAN_SCALES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 ANGLE_KERNELS = tuple(kind(fully_connected(depth, scaling="geifman")) for kind in (NTK, NNGP) for depth in DEPTHS)
-"""Kernels of the angle, which have features without noise, for sparse rows too."""
+"""Networks without bias: their features have no noise, for sparse rows and rows of zeros too."""
 
 Gram = Float[ndarray, "n n"]
 

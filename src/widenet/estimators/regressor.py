@@ -42,7 +42,7 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     - "landmarks": ridge regression on the span of the kernel at m rows, in one pass over the rows in float32, with m as
       large as time and memory allow: `X_fit_` are the landmarks;
     - "features": ridge regression on explicit features of the kernel (`Sketch`), in one pass. Those of networks
-      without bias have no noise: "auto" takes one where no kernel is better by more than a standard error.
+      have no noise: "auto" takes one, without bias if it can be, where no kernel is better by over a standard error.
 
     There the kernel is chosen on a part of the rows as above, and the ridge by generalised cross-validation over all
     rows on the landmarks or features ("iterative": on 1,024 landmarks). The rows are never copied as a whole, but once

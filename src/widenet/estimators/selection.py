@@ -185,11 +185,16 @@ def combine_best(compared: Iterable[tuple[Candidate, float]], count: int) -> tup
     return reduce(add, terms), table
 
 
-def prefer(table: list[Candidate], kernels: Sequence[Kernel]) -> list[Candidate]:
-    """The table with the best of some kernels chosen, where it is at most one standard error worse than the best."""
+def prefer(table: list[Candidate], *wanted: Sequence[Kernel]) -> list[Candidate]:
+    """The table with the best of some kernels chosen, if it is at most a standard error worse than the best of all.
+
+    Args:
+        table: Candidates, best first.
+        wanted: Kernels, those first that are wanted most; where none of them is good enough the best of all is chosen.
+    """
     worst = table[0].score + table[0].error
-    places = [place for place, row in enumerate(table) if row.score <= worst and row.kernel in kernels]
-    best = places[0] if places else 0
+    good = [(place, row.kernel) for place, row in enumerate(table) if row.score <= worst]
+    best = next((place for kernels in wanted for place, kernel in good if kernel in kernels), 0)
     return [row._replace(chosen=place == best) for place, row in enumerate(table)]
 
 
