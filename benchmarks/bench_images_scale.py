@@ -191,7 +191,7 @@ def main() -> None:
         else:
             parser.error(f"unknown part {part}")
         count = {"landmarks": asked.landmarks, "exact": asked.exact}.get(part, asked.size)
-        results[f"{part}, {count:,}"] = found
+        results[f"{part}, {count:,}, width {asked.width} of {asked.train:,} images"] = found
         save("images_scale", results)
         print(part, "at 28 x 28" if part == "landmarks" else "at 14 x 14")
         for line in (

@@ -24,7 +24,7 @@ def test_landmarks_cost_their_choice_values_whitening_and_normal_equations():
     assert m == SIZES[-1]
     passes = 1e6 * m * (2e-9 + m / 1e11 + m / 5e10)
     choice = 3 * 4 * m * m**2 / 1e11
-    assert way.seconds == pytest.approx(choice + passes + 15 * m**3 / 5e10, rel=1e-12)
+    assert way.seconds == pytest.approx(choice + passes + 11 * m**3 / 5e10, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ def test_other_files_are_refused(tmp_path):
         save_file({key: a for key, a in tensors.items() if key != name}, tmp_path / "broken", info)
         with pytest.raises(InvalidFile, match="whole checkpoint"):
             read_stream(tmp_path / "broken", stream.settings, "me", keep=True)
+    for bad in (np.full_like(tensors["sums.gram"], np.nan), tensors["sums.gram"].astype(np.float16)):
+        save_file(tensors | {"sums.gram": bad}, tmp_path / "broken", info)
+        with pytest.raises(InvalidFile, match="whole checkpoint"):
+            read_stream(tmp_path / "broken", stream.settings, "me", keep=True)
     write_model(tmp_path / "other", tensors, {"estimator": "FeatureRegressor"})
     with pytest.raises(InvalidFile, match="checkpoint"):
         read_stream(tmp_path / "other", stream.settings, "me", keep=True)

@@ -7,9 +7,10 @@ from scipy import sparse
 
 from widenet.architectures import Dense, ReLU, fully_connected
 from widenet.errors import InvalidInput
-from widenet.features.angle_terms import AngleForm, feature_terms, inverse, one_norm
+from widenet.features import NTKSketch, PrincipalFeatures, ZonalRandomFeatures
+from widenet.features.angle_terms import AT_ZERO, AngleForm, feature_terms, inverse, one_norm
 from widenet.features.rows import read_rows
-from widenet.kernels import NTK, Gaussian, Homogeneous, Laplace, Linear, Matern, ZonalAngle
+from widenet.kernels import NTK, ArcCosine, Gaussian, Homogeneous, Laplace, Linear, Matern, ZonalAngle
 
 X = np.random.default_rng(3).standard_normal((9, 4))
 U = X / np.linalg.norm(X, axis=1, keepdims=True)
@@ -23,6 +24,27 @@ def test_terms_add_up_to_the_kernel(kernel):
     theta = torch.from_numpy(2 * np.arctan2(np.linalg.norm(U[0] - U, axis=1), np.linalg.norm(U[0] + U, axis=1)))
     found = sum(term.function(theta).numpy() * (norms[0] * norms) ** term.power for term in terms)
     np.testing.assert_allclose(found, kernel(X)[0], rtol=1e-12)
+
+
+def test_a_network_with_biases_has_a_constant_and_what_is_0_at_0():
+    terms = feature_terms(TWO_POWERS, 4) or ()
+    assert [(term.power, term.constant) for term in terms] == [(0, True), (AT_ZERO, False), (1, False)]
+    assert terms[0].at_one == TWO_POWERS(np.zeros((1, 4)), X)[0, 0] == 0.25
+    assert terms[0].series(9).tolist() == [0.25]
+    form = AngleForm.require(TWO_POWERS, read_rows(X, "test"), "test")
+    for size in (1, 2, 50):
+        assert sum(form.sizes(size)) == size
+    assert form.sizes(50)[0] == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("maker", [PrincipalFeatures, NTKSketch, ZonalRandomFeatures])
+def test_zero_rows_have_the_features_of_the_kernel_there(maker, dtype):
+    rows = np.concatenate([np.zeros((1, 4)), X, np.zeros((1, 4))]).astype(dtype)
+    K = TWO_POWERS(rows)
+    for points in (rows, sparse.csr_array(rows)):
+        Z = maker(TWO_POWERS, 64).fit(points).transform(points)
+        np.testing.assert_allclose((Z @ Z.T)[[0, -1]], K[[0, -1]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("norm", [1.0, 2.5])
@@ -56,7 +78,7 @@ def test_other_rows_than_the_form_is_for_are_refused():
     with pytest.raises(InvalidInput, match="norm 2"):
         form.norms(read_rows(X, "test"))
     with pytest.raises(InvalidInput, match="the first is row 1"):
-        AngleForm.require(TWO_POWERS, read_rows(X, "test"), "test").norms(
+        AngleForm.require(ArcCosine(0), read_rows(X, "test"), "test").norms(
             read_rows(X * (np.arange(9) != 1)[:, None], "test")
         )
 

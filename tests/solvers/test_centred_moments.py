@@ -1,6 +1,7 @@
 """Moments gathered in blocks against those of all rows at once."""
 
 import numpy as np
+import pytest
 
 from widenet.solvers import centred_moments
 from widenet.solvers.centred_moments import CentredMoments
@@ -30,6 +31,24 @@ def test_blocks_add_up(monkeypatch):
     monkeypatch.setattr(centred_moments, "_BLOCK_BYTES", 8 * 4 * 9)
     moments = CentredMoments.empty(4, 2)
     moments.add_rows(Z, y, weight)
+    agree(moments, Z, y, weight)
+
+
+@pytest.mark.parametrize("layout", ["float32", "fortran", "strided", "read-only", "one row a block"])
+def test_features_of_any_layout_are_read(layout, monkeypatch):
+    Z, y, weight = rows()
+    Z = np.round(Z * 64) / 64 + 1000.0  # as exact in float32
+    given = {
+        "float32": Z.astype(np.float32),
+        "fortran": np.asfortranarray(Z),
+        "strided": np.repeat(Z, 2, axis=1)[:, ::2],
+    }.get(layout, Z.copy())
+    given.flags.writeable = layout != "read-only"
+    if layout == "one row a block":
+        monkeypatch.setattr(centred_moments, "_BLOCK_BYTES", 1)
+    moments = CentredMoments.empty(4, 2)
+    moments.add_rows(given[:0], y[:0], weight[:0])
+    moments.add_rows(given, y, weight)
     agree(moments, Z, y, weight)
 
 

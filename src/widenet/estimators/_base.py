@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from widenet._arrays import row_blocks
 from widenet.errors import InvalidInput, NotPositiveDefinite
-from widenet.estimators.candidates import ANGLE_KERNELS
+from widenet.estimators.candidates import unbiased_networks
 from widenet.estimators.large_fits import LargeFit, fit_large
 from widenet.estimators.reduced import Task
 from widenet.estimators.relevance import with_relevance
@@ -187,7 +187,7 @@ class KernelEstimator(SavedEstimator):
         self.kernel_, self.selection_ = choose_kernel(self.kernel, part, 1 if for_features else self.combine)
         if for_features and isinstance(self.kernel, str):
             networks = [row.kernel for row in self.selection_ if isinstance(row.kernel, (NTK, NNGP))]
-            self.selection_ = prefer(self.selection_, ANGLE_KERNELS, networks)
+            self.selection_ = prefer(self.selection_, unbiased_networks(), networks)
             self.kernel_ = next(row.kernel for row in self.selection_ if row.chosen)
         blocks = list(row_blocks(len(X), DIAGONAL_ROWS))
         total = sum(float(problem.weight[rows] @ kernel_diagonal(self.kernel_, X[rows])) for rows in blocks)

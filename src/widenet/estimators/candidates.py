@@ -1,6 +1,7 @@
 """The kernels among which `kernel="auto"` chooses, and the Gram matrices of some on a few rows."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
@@ -16,10 +17,13 @@ ROOT_SCALES = (0.25, 1.0, 4.0, 16.0)
 BETWEEN_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 GAUSSIAN_SCALES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
-ANGLE_KERNELS = tuple(kind(fully_connected(depth, scaling="geifman")) for kind in (NTK, NNGP) for depth in DEPTHS)
-"""Networks without bias: their features have no noise, for sparse rows and rows of zeros too."""
-
 Gram = Float[ndarray, "n n"]
+
+
+@cache
+def unbiased_networks() -> tuple[Kernel, ...]:
+    """NTKs and NNGPs of ReLU networks without bias, depth 1 to 5: their features have no noise, for sparse rows too."""
+    return tuple(kind(fully_connected(depth, scaling="geifman")) for kind in (NTK, NNGP) for depth in DEPTHS)
 
 
 def candidate_grams(X: Float[ndarray, "n d"]) -> Iterator[tuple[Kernel, Gram]]:

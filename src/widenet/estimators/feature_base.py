@@ -69,7 +69,10 @@ class FeatureEstimator(BaseEstimator):
 
     @property
     def gcv_(self) -> dict[float, float]:
-        """GCV score of every ridge that was compared, over the variance of the targets: 1 says nothing."""
+        """GCV score of every ridge that was compared, over the variance of the targets: 1 says nothing.
+
+        The ridge of least score is taken, of those under which a function has at most 100 times that variance.
+        """
         model = self._model()
         return dict(zip(model.ridges.tolist(), model.scores.tolist(), strict=True))
 

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from widenet._arrays import Array, is_count
 from widenet.errors import InvalidInput
-from widenet.estimators.candidates import ANGLE_KERNELS
+from widenet.estimators.candidates import unbiased_networks
 from widenet.estimators.scaler import Scaler
 from widenet.estimators.selection import Candidate, Problem, choose_kernel, screening_rows
 from widenet.features.base import FeatureMap, FittedMap
@@ -166,4 +166,4 @@ def _choose_kernel(sample: Sample, seed: int) -> tuple[Any, list[Candidate]]:
     values, vectors = scipy.linalg.eigh(product)
     # Rows with these inner products, of as many columns as rows: all that a kernel of the angle sees.
     rows = vectors * np.sqrt(np.maximum(values, 0.0))
-    return choose_kernel(ANGLE_KERNELS, Problem(rows, part.target, part.weight), 1)
+    return choose_kernel(unbiased_networks(), Problem(rows, part.target, part.weight), 1)

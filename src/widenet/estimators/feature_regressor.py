@@ -17,7 +17,8 @@ class FeatureRegressor(MultiOutputMixin, RegressorMixin, FeatureEstimator):
 
     Minimises sum_i w_i |y_i - z(x_i) . a - b|^2 + ridge |a|^2 over a and b, from the sums Z^T W Z and Z^T W y of one
     pass over the rows (`NormalEquations`). The ridge is that of least generalised cross-validation score over all
-    rows. Rows come as arrays (`fit`), batch by batch (`partial_fit`), or from files larger than memory (`fit_stream`).
+    rows, of those under which a function has at most 100 times the variance of the targets. Rows come as arrays
+    (`fit`), batch by batch (`partial_fit`), or from files larger than memory (`fit_stream`).
 
     With features "auto" a kernel is chosen on up to 1,000 rows as `KernelRegressor` does, and its features are those
     of `Nystroem`; sparse rows get principal features of a ReLU network without bias. Both are fixed by a sample of

@@ -1,4 +1,4 @@
-"""Fits of more rows than a Gram matrix has room for: on landmarks, on sketched features, and by iterations."""
+"""Fits of more rows than a Gram matrix has room for: on landmarks, on explicit features, and by iterations."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,12 +15,10 @@ from widenet.features.nystrom import FittedNystroem, Nystroem
 from widenet.features.sketch import Sketch
 from widenet.kernels.base import Kernel
 from widenet.linalg.kernel_matrix import KernelMatrix
+from widenet.linalg.landmark_basis import candidate_rows
 from widenet.solvers.base import Solution
 from widenet.solvers.iterative import ConjugateGradient
 from widenet.solvers.landmarks import Landmarks
-
-CANDIDATES = 10_000
-"""Fewest rows among which landmarks are chosen; there are four for each landmark at least."""
 
 SAMPLE = 10_000
 """Most rows that features are fitted to."""
@@ -125,7 +123,7 @@ def _facts(reduced: Reduced) -> str:
 
 def choose_landmarks(kernel: Kernel, task: Task, size: int) -> FittedNystroem:
     """Landmarks among some of the rows, drawn at random."""
-    count = min(len(task.X), max(CANDIDATES, 4 * size))
+    count = candidate_rows(len(task.X), size)
     index = np.sort(np.random.default_rng(0).choice(len(task.X), count, replace=False))
     return Nystroem(kernel, min(size, count), candidates=count).fit(task.X[index])
 

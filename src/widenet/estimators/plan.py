@@ -13,6 +13,8 @@ from widenet.architectures import fully_connected
 from widenet.errors import InvalidInput
 from widenet.kernels import NTK
 from widenet.kernels.base import Kernel
+from widenet.linalg.landmark_basis import candidate_rows, whitened
+from widenet.solvers.centred_moments import CentredMoments
 
 WayName = Literal["exact", "iterative", "landmarks", "features"]
 
@@ -26,8 +28,8 @@ _ITERATIONS = 60  # products with the whole matrix until 1e-6, a usual number wi
 _RANK = 7.0  # times sqrt(n), as `ConjugateGradient` takes it
 _BLOCKS = 2**28  # bytes of the blocks that are there at a time
 _VECTORS = 12 * 8  # bytes of the vectors of an iteration or a refinement, for each row and output
-_PATH = 15  # times size^3 flops, at the speed of products: the eigen-decomposition of all ridges
-_CHOICE, _FEWEST = 3, 10_000  # times candidates size^2 flops in float32: landmarks among 4 for each, or so many rows
+_PATH = 11  # times size^3 flops, at the speed of sums of products: the eigen-decomposition of all ridges
+_CHOICE = 3  # times candidates size^2 flops in float32: the choice of the landmarks
 _SKETCH = 2  # times a value of a kernel: a feature that is drawn at random or made along a tree of sketches
 
 
@@ -103,8 +105,8 @@ class Machine:
     """What one machine does in a second: the constants of a plan.
 
     Attributes:
-        single: Flops a second of float32 matrix products.
-        double: Flops a second of float64 matrix products.
+        single: Flops a second of float32 triangular solutions, n m^2 of n right-hand sides; products are as fast.
+        double: Flops a second of sums of products of float32 features in float64, n m^2 of n rows: half of a product.
         entries: Kernel values a second, beside their inner products.
     """
 
@@ -187,7 +189,7 @@ class _Task:
 
     def landmarks(self, size: int) -> _Cost:
         """The choice; one pass over the rows: kernel values, their whitening, sums of products; the ridge path."""
-        choice = _CHOICE * min(self.rows, max(_FEWEST, 4 * size)) * size**2 / self.machine.single
+        choice = _CHOICE * candidate_rows(self.rows, size) * size**2 / self.machine.single
         passes = self._share * size * (self._value() + self._syrk(size))
         path = _PATH * size**3 / self.machine.double
         memory = _BLOCKS + 32 * size**2
@@ -195,7 +197,7 @@ class _Task:
         return _Cost("landmarks", size, choice + passes + path, memory, why)
 
     def features(self, size: int) -> _Cost:
-        """One pass over the rows: sketches and the normal equations; the rows are never copied."""
+        """One pass over the rows: their features and the normal equations; the rows are never copied."""
         sketch = self._share * size * (_SKETCH * self._value() + size / self.machine.double)
         path = _PATH * size**3 / self.machine.double
         memory = _BLOCKS + 32 * size**2
@@ -241,9 +243,8 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.3g} years"
 
 
-# Of one virtual core of an AMD EPYC 9004 (Zen 4, 2.6 GHz), two at work: flops of float32 products and triangular
-# solutions together, flops of float64 sums of products in the midst of a fit, and values a second of an NTK of depth 3
-# with biases. Kernels of the angle are two to five times faster, a mean of several kernels takes the time of all.
+# Of one virtual core of an AMD EPYC 9004 (Zen 4, 2.6 GHz), two at work, in the midst of a fit; values of an NTK of
+# depth 3 with biases. Kernels of the angle are two to five times faster, a mean of several takes the time of all.
 _CORE = (8.5e10, 3.6e10, 1e8)
 
 
@@ -267,11 +268,12 @@ def calibrate(kernel: Kernel | None = None, columns: int = 16) -> Machine:
     kernel = NTK(fully_connected(3, bias_std=0.3)) if kernel is None else kernel
     generator = torch.Generator().manual_seed(0)
     size = 1024
-    square = torch.randn(size, size, generator=generator)
+    square = torch.randn(2 * size, size, generator=generator)
     rows = torch.randn(size, columns, generator=generator)
-    single = 2 * size**3 / _best(lambda: square @ square)
-    wide = square.double()
-    double = 2 * size**3 / _best(lambda: wide @ wide)
+    lower = torch.linalg.cholesky((square.T @ square).double()).to(torch.float32)
+    single = 2 * size**3 / _best(lambda: whitened(square.clone(), lower))
+    moments, ones = CentredMoments.empty(size, 1), np.ones((2 * size, 1))
+    double = 2 * size**3 / _best(lambda: moments.add_rows(square.numpy(), ones, ones[:, 0]))
     product = 2 * columns * size**2 / single
     entries = size**2 / max(_best(lambda: kernel(rows, rows.flip(0))) - product, 1e-9)
     return Machine(single, double, entries)
@@ -303,7 +305,7 @@ def plan(
     1. "exact", the Cholesky factor of the whole Gram matrix, where the matrix fits in memory and the time in the limit.
     2. "iterative", conjugate gradients on the matrix that is never stored, where the time is within the limit.
     3. "landmarks", ridge regression on the span of as many landmarks as memory and time allow.
-    4. "features", the same on sketched features: nothing of the size of the rows is held, not even a copy of them.
+    4. "features", the same on explicit features: nothing of the size of the rows is held, not even a copy of them.
     5. Where all take too long, the fewest landmarks that are considered (256).
 
     The constants are those of a virtual core of an AMD EPYC 9004 (Zen 4), times the threads of torch, and those of an

@@ -45,7 +45,8 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
       have no noise: "auto" takes one, without bias if it can be, where no kernel is better by over a standard error.
 
     There the kernel is chosen on a part of the rows as above, and the ridge by generalised cross-validation over all
-    rows on the landmarks or features ("iterative": on 1,024 landmarks). The rows are never copied as a whole, but once
+    rows on the landmarks or features ("iterative": on 1,024 landmarks), of those under which a function has at most 100
+    times the variance of the targets. The rows are never copied as a whole, but once
     in float32 by "iterative". A fit that is stopped, by an error or by Ctrl-C, leaves the estimator unfitted; with
     `ConjugateGradient(checkpoint=...)` the next fit goes on from there.
 
@@ -124,9 +125,9 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     def _fit(self, request: Request, X: Any, y: Any, sample_weight: Any) -> None:
         X, y, weight = self._read_training(X, y, sample_weight, multi_output=True, y_numeric=True)
         target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        if (target == target[0]).all():
-            raise InvalidInput("a target to learn must vary", f"{target[0, 0]:g} in all {len(y)} rows")
         X, target, weight = positive_rows(X, target, weight)
+        if (target == target[0]).all():
+            raise InvalidInput("a target to learn must vary", f"{target[0, 0]:g} in all {len(target)} rows of a weight")
         taken = self._take(request, X, target.shape[1])
         dtype = working_dtype(len(X)) if taken.name == "exact" else np.float32
         unit = Scaler.fit(target, weight, standardize=True).scale

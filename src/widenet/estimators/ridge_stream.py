@@ -100,7 +100,7 @@ class RidgeStream:
         self.kept = None if self.kept is None else _arranged(self.kept, order)
 
     def solve(self) -> Solved:
-        """The solution for the rows so far; the ridge of least GCV score where none was given.
+        """The solution for the rows so far; the ridge that `best_ridge` takes where none was given.
 
         Raises:
             InvalidInput: Where there are no two rows.

@@ -54,7 +54,9 @@ def write_stream(path: Path, stream: RidgeStream, identity: str, facts: dict[str
         "selection": selection_state(prepared.selection),
         "rows": stream.rows,
     }
-    StateFile(path, _FORM, identity).write({name: torch.from_numpy(array) for name, array in tensors.items()}, info)
+    StateFile(path, _FORM, identity).write(
+        {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}, info
+    )
 
 
 def read_stream(
@@ -69,8 +71,9 @@ def read_stream(
     found = StateFile(path, _FORM, identity).read()
     if found is None:
         return None
-    tensors, info = {name: tensor.numpy() for name, tensor in found[0].items()}, found[1]
+    info = found[1]
     try:
+        tensors = {name: _numbers(tensor) for name, tensor in found[0].items()}
         maker = from_json(info["maker"])
         if not isinstance(maker, FeatureMap):
             raise InvalidFile("a saved map must be a feature map", repr(maker)[:80])
@@ -90,6 +93,12 @@ def read_stream(
 def run_identity(source: str, settings: dict[str, Any], kind: str) -> str:
     """What a run has in common with its checkpoint: the rows and the settings."""
     return json.dumps([source, kind, {name: to_json(value) for name, value in settings.items()}], sort_keys=True)
+
+
+def _numbers(tensor: torch.Tensor) -> np.ndarray:
+    if tensor.dtype not in (torch.float32, torch.float64) or not bool(tensor.isfinite().all()):
+        raise InvalidFile("a checkpoint must hold finite numbers", str(tensor.dtype))
+    return tensor.numpy()
 
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:

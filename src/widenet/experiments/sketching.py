@@ -19,6 +19,7 @@ from widenet.experiments.sketching_errors import (
     SMALL,
     Measurement,
     Problem,
+    at_common_sizes,
     error_table,
     goal_table,
     measure,
@@ -147,6 +148,7 @@ def compare(output: Path, train: Problem, test: Problem, settings: Settings) -> 
 
 def error_figure(problem: Problem, measured: list[Measurement]) -> Figure:
     """Relative Frobenius and spectral errors over the size."""
+    measured = at_common_sizes(measured)
     names = list(dict.fromkeys(entry.method for entry in measured))
     looks = list(zip([*COLOURS.values()] * 2, "osD^v<>phXosD^v<"[: 2 * len(COLOURS)], strict=True))
     with figure_style():

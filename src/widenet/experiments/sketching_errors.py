@@ -97,7 +97,8 @@ def measure(
         sizes: Numbers of features.
         seeds: Of each map at each size.
         progress: Called with the name of each map before its work.
-        small: Further sizes, of the maps that `goal_table` sets beside the published one alone.
+        small: Further sizes, of the maps that `goal_table` sets beside the published one alone; other tables and
+            slopes are those of the common sizes.
     """
     found, exact = [], {}
     for method in methods:
@@ -136,6 +137,12 @@ def slope(measured: Iterable[Measurement], norm: str = "frobenius") -> float | N
     return float(np.polyfit(sizes, errors, 1)[0])
 
 
+def at_common_sizes(measured: Sequence[Measurement]) -> list[Measurement]:
+    """The measurements without the small sizes that only the maps of `goal_table` have."""
+    least = max(min(entry.size for entry in measured if entry.method == name) for name in {e.method for e in measured})
+    return [entry for entry in measured if entry.size >= least]
+
+
 def error_table(problem: Problem, measured: Sequence[Measurement], norm: str) -> ResultTable:
     """Mean errors with standard errors by map and size, with slopes.
 
@@ -144,6 +151,7 @@ def error_table(problem: Problem, measured: Sequence[Measurement], norm: str) ->
         measured: Of all maps and sizes.
         norm: "frobenius" or "spectral".
     """
+    measured = at_common_sizes(measured)
     sizes = sorted({entry.size for entry in measured})
     names = list(dict.fromkeys(entry.method for entry in measured))
     rows = []

@@ -14,7 +14,13 @@ from widenet.features.rows import Rows
 from widenet.kernels import Kernel
 from widenet.kernels.stationary import Stationary
 
+AT_ZERO = 1e-300
+"""The power of a term that is 0 where a row is 0, and does not depend on its norm elsewhere."""
+
 _FITTED_DEGREE = 64  # of the fit that stands in for a power series that is not known
+
+
+_ANGLES = torch.linspace(0, torch.pi, 9, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class FeatureTerm:
     """One term |x|^power |y|^power kappa(cos) of a kernel.
 
     Attributes:
-        power: Of the norms.
+        power: Of the norms; `AT_ZERO` for 1 at every norm but 0.
         function: kappa of float64 angles.
         source: A kernel that is this term on the unit sphere, for its power series, or None.
         fan_in: d of the points.
@@ -41,7 +47,7 @@ class FeatureTerm:
     @property
     def constant(self) -> bool:
         """Whether kappa does not depend on the angle, so that it is known at 0 too."""
-        return len(set(self.function(torch.linspace(0, torch.pi, 9, dtype=torch.float64)).tolist())) == 1
+        return isinstance(self.function, _Constant) or len(set(self.function(_ANGLES).tolist())) == 1
 
     def polynomial(self, degree: int, fit: Fit) -> AnglePolynomial:
         """A polynomial with coefficients of at least 0 that follows kappa; see `fit_angle` and `taylor`.
@@ -49,7 +55,7 @@ class FeatureTerm:
         Raises:
             InvalidInput: On "taylor" for a kernel whose power series is not known.
         """
-        return _polynomial(self, degree, fit)
+        return AnglePolynomial((self.at_one,), 0.0, 0.0, 0.0) if self.constant else _polynomial(self, degree, fit)
 
     def series(self, count: int) -> np.ndarray:
         """Coefficients of the powers of the cosine: those of the series, else of a fit of degree 64."""
@@ -88,15 +94,40 @@ def feature_terms(kernel: Kernel, fan_in: int, norm: float | None = None) -> tup
     source = kernel
     if norm is not None and norm != 1:
         source = replace(kernel, scale=kernel.scale / norm) if isinstance(kernel, Stationary) else None
-    return tuple(
-        FeatureTerm(
-            power,
-            _SumFunction(tuple(term.function for term in terms if term.degree == power)),
-            source if len(powers) == 1 else None,
-            fan_in,
-        )
-        for power in powers
-    )
+    found = []
+    for power in powers:
+        function = _SumFunction(tuple(term.function for term in terms if term.degree == power))
+        term = FeatureTerm(power, function, source if len(powers) == 1 else None, fan_in)
+        found += _with_zero(term, kernel) if power == 0 and norm is None and not term.constant else [term]
+    return tuple(found)
+
+
+def _with_zero(term: FeatureTerm, kernel: Kernel) -> list[FeatureTerm]:
+    """A term of power 0 as one that is 0 where a row is 0, and a constant: what the kernel is there.
+
+    A network whose biases are trained has such a value: that of the last bias.
+    """
+    points = np.concatenate([np.eye(2, term.fan_in), -np.eye(1, term.fan_in), np.zeros((1, term.fan_in))])
+    try:
+        values = np.asarray(kernel(np.zeros((1, term.fan_in)), points))[0]
+    except InvalidInput:
+        return [term]
+    constant = float(values[-1])
+    least = float(term.function(_ANGLES).min())
+    if not (values == constant).all() or not 0 <= constant <= least * (1 + 1e-9):
+        return [term]
+    if constant == 0:
+        return [replace(term, power=AT_ZERO)]
+    rest = _SumFunction((term.function, _Constant(-constant)))
+    return [FeatureTerm(0, _Constant(constant), None, term.fan_in), FeatureTerm(AT_ZERO, rest, None, term.fan_in)]
+
+
+@dataclass(frozen=True)
+class _Constant:
+    value: float
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        return torch.full_like(theta, self.value)
 
 
 @dataclass(frozen=True)
@@ -150,6 +181,17 @@ class AngleForm:
         norms = self.norms(rows)
         return _scaled(rows, inverse(norms)), norms
 
+    def sizes(self, size: int) -> list[int]:
+        """Columns of each term, `size` in all: one of a constant, the others in proportion to kappa(1)."""
+        counts = [int(term.constant) for term in self.terms]
+        if sum(counts) >= size:
+            return shares([float(count) for count in counts], size)
+        weights = [0.0 if term.constant else max(term.at_one, 0.0) for term in self.terms]
+        others = shares(weights, size - sum(counts))
+        counts = [count + other for count, other in zip(counts, others, strict=True)]
+        counts[0] += size - sum(counts)  # where there are constants alone
+        return counts
+
     def norms(self, rows: Rows) -> Tensor:
         """Norms of rows in double precision.
 
@@ -173,6 +215,22 @@ class AngleForm:
                 "Drop them, or shift or standardise the columns",
             )
         return norms
+
+
+def shares(weights: list[float], size: int) -> list[int]:
+    """Whole numbers that add up to `size` in proportion to weights, by largest remainders; at least 1 where it can."""
+    total = sum(weights)
+    if total == 0 or size == 0:
+        return [0] * len(weights)
+    spread = np.array(weights) * size / total
+    counts = np.floor(spread).astype(int)
+    for place in np.argsort(counts - spread, kind="stable")[: size - counts.sum()]:
+        counts[place] += 1
+    for place in np.nonzero((counts == 0) & (spread > 0))[0]:
+        if counts.max() > 1:
+            counts[counts.argmax()] -= 1
+            counts[place] = 1
+    return counts.tolist()
 
 
 def one_norm(rows: Rows) -> float | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from widenet._arrays import Array, is_count
 from widenet.architectures import fully_connected
 from widenet.errors import InvalidInput
-from widenet.features.angle_terms import AngleForm
+from widenet.features.angle_terms import AngleForm, shares
 from widenet.features.base import FeatureMap, FittedMap, require_seed, require_size
 from widenet.features.poly_sketch import PolySketch
 from widenet.features.polynomial import AnglePolynomial, Fit, require_degree
@@ -84,9 +84,8 @@ class NTKSketch(FeatureMap):
         form = AngleForm.require(self.target, rows, "NTKSketch")
         form.norms(rows)
         polynomials = tuple(term.polynomial(self.degree, self.fitting) for term in form.terms)
-        sizes = shares([max(term.at_one, 0.0) for term in form.terms], self.size)
         blocks = []
-        for number, (polynomial, size) in enumerate(zip(polynomials, sizes, strict=True)):
+        for number, (polynomial, size) in enumerate(zip(polynomials, form.sizes(self.size), strict=True)):
             blocks.append(Columns.plan(polynomial.coefficients, form.fan_in, size, (self.seed, number)))
         return FittedNTKSketch(self.size, form, polynomials, tuple(blocks))
 
@@ -94,22 +93,6 @@ class NTKSketch(FeatureMap):
 def relu_tangent(kernel: Kernel | int) -> Kernel:
     """The kernel itself, or the NTK of a bias-free ReLU network of that many hidden layers, kappa(1) = depth + 1."""
     return kernel if isinstance(kernel, Kernel) else NTK(fully_connected(int(kernel), scaling="geifman"))
-
-
-def shares(weights: list[float], size: int) -> list[int]:
-    """Whole numbers that add up to `size` in proportion to weights, by largest remainders; at least 1 where it can."""
-    total = sum(weights)
-    if total == 0 or size == 0:
-        return [0] * len(weights)
-    spread = np.array(weights) * size / total
-    counts = np.floor(spread).astype(int)
-    for place in np.argsort(counts - spread, kind="stable")[: size - counts.sum()]:
-        counts[place] += 1
-    for place in np.nonzero((counts == 0) & (spread > 0))[0]:
-        if counts.max() > 1:
-            counts[counts.argmax()] -= 1
-            counts[place] = 1
-    return counts.tolist()
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from scipy import sparse
 
 from widenet._arrays import Array
 from widenet.errors import InvalidInput, WidenetError
-from widenet.features.angle_terms import AngleForm
+from widenet.features.angle_terms import AngleForm, shares
 from widenet.features.architecture import ArchitectureFeatures
 from widenet.features.base import FeatureMap, FittedMap, require_seed, require_size
 from widenet.features.combined import ProductFeatures, ScaledFeatures, SumFeatures
 from widenet.features.fourier import FourierFeatures, spread
-from widenet.features.ntk_sketch import NTKSketch, shares
+from widenet.features.ntk_sketch import NTKSketch
 from widenet.features.nystrom import Nystroem
 from widenet.features.principal import PrincipalFeatures
 from widenet.features.rows import read_rows

@@ -14,7 +14,6 @@ from widenet.features._fused_monomials import write_polynomial
 from widenet.features.angle_terms import AngleForm, FeatureTerm, inverse
 from widenet.features.base import FeatureMap, FittedMap, require_seed, require_size
 from widenet.features.hashing import stream
-from widenet.features.ntk_sketch import shares
 from widenet.features.rows import Rows, read_rows
 from widenet.kernels import Kernel, ZonalAngle
 from widenet.theory.spectrum import zonal_spectrum
@@ -82,9 +81,8 @@ class ZonalRandomFeatures(FeatureMap):
         form.norms(rows)
         if form.fan_in < 2:
             raise InvalidInput("a spectrum on the sphere needs rows of at least 2 numbers", str(form.fan_in))
-        sizes = shares([max(term.at_one, 0.0) for term in form.terms], self.size)
         blocks = []
-        for number, (term, size) in enumerate(zip(form.terms, sizes, strict=True)):
+        for number, (term, size) in enumerate(zip(form.terms, form.sizes(self.size), strict=True)):
             spectrum = degree_shares(term, self.degree)
             blocks.append(ZonalBlock.draw(spectrum, form.fan_in, size, (self.seed, number)))
         return FittedZonal(self.size, form, tuple(blocks))

@@ -81,7 +81,7 @@ class LandmarkBasis:
         result = new_matrix(len(X), self.size, X)
         result[:, self.rank :] = 0
         for rows in row_blocks(len(X), self.block_rows(X.dtype)):
-            result[rows, : self.rank] = _whitened(self.cross(X[rows]), lower)
+            result[rows, : self.rank] = whitened(self.cross(X[rows]), lower)
         return result
 
     def coefficients(self, weights: Float[Tensor, "size outputs"]) -> Float[Tensor, "m outputs"]:
@@ -91,6 +91,11 @@ class LandmarkBasis:
     def block_rows(self, dtype: torch.dtype) -> int:
         """Rows of a block whose features take about 32 MiB."""
         return max(1, _BYTES // (self.size * dtype.itemsize))
+
+
+def candidate_rows(n: int, size: int) -> int:
+    """Rows among which so many landmarks are chosen: 4 for each of them, 10,000 at least, n at most."""
+    return min(n, max(_CANDIDATES * size, _FEWEST))
 
 
 def choose_landmarks(
@@ -127,7 +132,7 @@ def choose_landmarks(
         raise InvalidInput("landmarks are points of one form", "a kernel of packed sequences")
     inputs = kernel._read_inputs(X)
     points, n = inputs.X.detach(), len(inputs.X)
-    count = min(n, max(_CANDIDATES * size, _FEWEST) if candidates is None else candidates)
+    count = candidate_rows(n, size) if candidates is None else min(n, candidates)
     index = np.arange(n) if count == n else np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
     chosen = points if count == n else points[torch.from_numpy(index).to(points.device)]
     found = pivoted_cholesky(KernelMatrix(kernel, chosen), min(size, count), seed, memory_limit=memory_limit)
@@ -138,7 +143,7 @@ def choose_landmarks(
     return LandmarkBasis(kernel, landmarks[:rank], lower, size, error, count)
 
 
-def _whitened(cross: Tensor, lower: Tensor) -> Tensor:
+def whitened(cross: Tensor, lower: Tensor) -> Tensor:
     """C L^-T of C (n, m), which on the CPU is overwritten."""
     if cross.device.type != "cpu":
         return torch.linalg.solve_triangular(lower.T, cross, upper=True, left=False)

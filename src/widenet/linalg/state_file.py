@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -36,7 +37,9 @@ class StateFile:
             InvalidFile: Where the folder cannot be written to.
         """
         metadata = {"format": self.form, "identity": self.identity, "facts": json.dumps(dict(facts))}
-        copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+        copies = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        }
         try:
             with replaced(self.path) as aside:
                 save_file(copies, aside, metadata)

@@ -9,17 +9,16 @@ _sum = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "n
 
 
 @_sum
-def write_mean(Z, weight, mean):
-    """Write sum_i w_i z_i / sum_i w_i to mean (s,), in its precision, by sums of differences to the first row."""
-    mean[:], total = 0.0, 0.0
+def write_mean(Z, share, mean):
+    """Write sum_i p_i z_i for shares p_i of 1 to mean (s,), in its precision, by differences to the first row."""
+    mean[:] = 0.0
     first = Z[0].astype(mean.dtype)
     for i in range(Z.shape[0]):
-        row, w = Z[i], weight[i]
-        total += w
+        row, p = Z[i], share[i]
         for j in range(row.shape[0]):
-            mean[j] += w * (row[j] - first[j])
+            mean[j] += p * (row[j] - first[j])
     for j in range(mean.shape[0]):
-        mean[j] = first[j] + mean[j] / total
+        mean[j] += first[j]
 
 
 @_sum

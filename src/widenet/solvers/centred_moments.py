@@ -58,7 +58,7 @@ class CentredMoments:
         Cost:
             n s (s + 2 t) flops.
         """
-        size = min(len(Z), max(1, _BLOCK_BYTES // (8 * Z.shape[1])))
+        size = max(1, min(len(Z), _BLOCK_BYTES // (8 * Z.shape[1])))
         centred = np.empty((size, Z.shape[1]))
         for part in row_blocks(len(Z), size):
             self._add_block(Z[part], y[part], weight[part], centred[: len(Z[part])])
@@ -71,7 +71,7 @@ class CentredMoments:
         centred: Float[ndarray, "n s"],
     ) -> None:
         total, feature_mean = float(weight.sum()), np.empty(Z.shape[1])
-        write_mean(Z, weight, feature_mean)
+        write_mean(Z, weight / total, feature_mean)
         write_centred(Z, weight, feature_mean, centred)
         target_mean = weight @ y / total
         target = (y - target_mean) * np.sqrt(weight)[:, None]

@@ -220,8 +220,11 @@ def best_ridge(ridges: Float[ndarray, "r"], scores: Float[ndarray, "r"]) -> int:
     have, and rows that have them are predicted absurdly.
 
     Args:
-        ridges: Over the mean diagonal of the kernel.
+        ridges: Over the mean diagonal of the kernel, ascending.
         scores: Cross-validation errors over the variance of the targets.
+
+    Returns:
+        The position; the last one where no ridge is large enough.
     """
     tame = ridges * _LARGEST_VARIANCE >= scores
     return int(np.where(tame, scores, np.inf).argmin()) if tame.any() else len(ridges) - 1

@@ -45,7 +45,7 @@ class NormalEquations:
         rows: Rows of positive weight so far.
 
     Raises:
-        InvalidInput: Where a number is not at least 1.
+        InvalidInput: Where a number is not whole and at least 1.
 
     Cost:
         n s^2 flops in float64 for n rows; memory for s^2 numbers and the waiting rows.

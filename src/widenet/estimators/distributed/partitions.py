@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from widenet.errors import InvalidInput, MissingPackage
 
@@ -172,9 +173,34 @@ def task_slots() -> dict[str, int]:
     return dict(slots)
 
 
+class _BlasLimit:
+    """Threads of BLAS, which a process has one number of: set by the first of some tasks, restored by the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._tasks, self._limit = threading.Lock(), 0, None
+
+    @contextmanager
+    def of(self, threads: int) -> Iterator[None]:
+        with self._lock:
+            self._tasks += 1
+            if self._limit is None:
+                self._limit = threadpool_limits(threads, user_api="blas")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tasks -= 1
+                if not self._tasks and self._limit is not None:
+                    self._limit.restore_original_limits()
+                    self._limit = None
+
+
+_blas = _BlasLimit()
+
+
 @contextmanager
 def threads_of_task(slots: dict[str, int]) -> Iterator[None]:
-    """Let torch, and with it the fused loops, use this task's share of the cores: cores / tasks of the machine.
+    """Let torch, the fused loops and BLAS use this task's share of the cores: cores / tasks of the machine.
 
     Outside a worker a task of one of Dask's own threads gets one core; on the caller's thread, it keeps the setting.
     """
@@ -189,7 +215,8 @@ def threads_of_task(slots: dict[str, int]) -> Iterator[None]:
         share = max(1, cores // slots.get(host, worker.state.nthreads))
     torch.set_num_threads(share)
     try:
-        yield
+        with _blas.of(share):
+            yield
     finally:
         torch.set_num_threads(before)
 
