@@ -255,7 +255,7 @@ def stated_machine() -> Machine:
 
 
 def calibrate(kernel: Kernel | None = None, columns: int = 16) -> Machine:
-    """Measure in about half a second what this machine does in a second.
+    """Measure in about a second what this machine does in a second.
 
     Args:
         kernel: The kernel whose values are timed; None means an NTK of depth 3 with biases.
@@ -267,13 +267,13 @@ def calibrate(kernel: Kernel | None = None, columns: int = 16) -> Machine:
     """
     kernel = NTK(fully_connected(3, bias_std=0.3)) if kernel is None else kernel
     generator = torch.Generator().manual_seed(0)
-    size = 1024
-    square = torch.randn(2 * size, size, generator=generator)
+    size = 2048
+    square = torch.randn(size, size, generator=generator)
     rows = torch.randn(size, columns, generator=generator)
-    lower = torch.linalg.cholesky((square.T @ square).double()).to(torch.float32)
-    single = 2 * size**3 / _best(lambda: whitened(square.clone(), lower))
-    moments, ones = CentredMoments.empty(size, 1), np.ones((2 * size, 1))
-    double = 2 * size**3 / _best(lambda: moments.add_rows(square.numpy(), ones, ones[:, 0]))
+    lower = torch.linalg.cholesky(square.double() @ square.double().T + torch.eye(size)).to(torch.float32)
+    single = size**3 / _best(lambda: whitened(square.clone(), lower))
+    moments, ones = CentredMoments.empty(size, 1), np.ones((size, 1))
+    double = size**3 / _best(lambda: moments.add_rows(square.numpy(), ones, ones[:, 0]))
     product = 2 * columns * size**2 / single
     entries = size**2 / max(_best(lambda: kernel(rows, rows.flip(0))) - product, 1e-9)
     return Machine(single, double, entries)
