@@ -255,7 +255,7 @@ def stated_machine() -> Machine:
 
 
 def calibrate(kernel: Kernel | None = None, columns: int = 16) -> Machine:
-    """Measure in about a second what this machine does in a second.
+    """Measure in some two seconds what this machine does in one, once all loops are compiled.
 
     Args:
         kernel: The kernel whose values are timed; None means an NTK of depth 3 with biases.
