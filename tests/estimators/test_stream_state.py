@@ -32,7 +32,9 @@ def begun(rows, maker):
 def test_a_stream_comes_back_whole(rows, maker, tmp_path):
     stream, sample = begun(rows, maker)
     write_stream(tmp_path / "c", stream, "me", {"done": 80})
-    again, facts = read_stream(tmp_path / "c", stream.settings, "me", keep=True)
+    found = read_stream(tmp_path / "c", stream.settings, "me", keep=True)
+    assert found is not None
+    again, facts = found
     assert facts == {"done": 80}
     for part in (stream, again):
         part.add(sample.take(slice(0, 30)))

@@ -27,7 +27,8 @@ def test_terms_add_up_to_the_kernel(kernel):
 
 
 def test_a_network_with_biases_has_a_constant_and_what_is_0_at_0():
-    terms = feature_terms(TWO_POWERS, 4) or ()
+    terms = feature_terms(TWO_POWERS, 4)
+    assert terms is not None
     assert [(term.power, term.constant) for term in terms] == [(0, True), (AT_ZERO, False), (1, False)]
     assert terms[0].at_one == TWO_POWERS(np.zeros((1, 4)), X)[0, 0] == 0.25
     assert terms[0].series(9).tolist() == [0.25]
