@@ -127,7 +127,9 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         target = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         X, target, weight = positive_rows(X, target, weight)
         if (target == target[0]).all():
-            raise InvalidInput("a target to learn must vary", f"{target[0, 0]:g} in all {len(target)} rows of positive weight")
+            raise InvalidInput(
+                "a target to learn must vary", f"{target[0, 0]:g} in all {len(target)} rows of positive weight"
+            )
         taken = self._take(request, X, target.shape[1])
         dtype = working_dtype(len(X)) if taken.name == "exact" else np.float32
         unit = Scaler.fit(target, weight, standardize=True).scale
