@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from run import RESULTS, machine
@@ -47,6 +48,12 @@ def reset_peak_memory() -> int:
 def _status(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def earlier(name: str) -> Any:
+    """The results that `save` wrote under this name, or none: an empty dictionary."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["results"] if path.exists() else {}
 
 
 def save(name: str, results: object) -> None:

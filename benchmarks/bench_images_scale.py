@@ -13,16 +13,14 @@ Parts, each printed as it ends:
 """
 
 import argparse
-import json
 import time
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
-from _timing import peak_memory, save
+from _timing import earlier, peak_memory, save
 from numpy import ndarray
-from run import RESULTS
 
 import widenet as wn
 from widenet import AvgPool, Conv, Dense, Flatten, Layer, ReLU
@@ -174,8 +172,7 @@ def main() -> None:
     parser.add_argument("--landmarks", type=int, default=3000)
     parser.add_argument("--exact", type=int, default=400)
     asked = parser.parse_args()
-    path = RESULTS / "images_scale.json"
-    results = json.loads(path.read_text())["results"] if path.exists() else {}
+    results = earlier("images_scale")
     small = read(asked.folder, 2, asked.train)
     choose = min(CHOOSE, asked.train // 6)
     for part in asked.parts:

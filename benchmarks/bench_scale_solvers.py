@@ -18,8 +18,7 @@ import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from _timing import peak_memory, save
-from run import RESULTS
+from _timing import earlier, peak_memory, save
 
 from widenet import NTK, ConjugateGradient, Landmarks, fully_connected
 from widenet.linalg import KernelMatrix
@@ -106,8 +105,7 @@ def main() -> int:
     if given.one:
         print(json.dumps(measure(CASES[given.one], given.rows)))
         return 0
-    path = RESULTS / "bench_scale_solvers.json"
-    before = json.loads(path.read_text())["results"] if path.exists() else {}
+    before = earlier("bench_scale_solvers")
     # Cases that are not run again keep what they had.
     cases = before["cases"] if before.get("rows") == given.rows else {}
     results = {"rows": given.rows, "features": FEATURES, "cases": cases}

@@ -9,15 +9,12 @@ of Hermite series by activation and degree. A set that is done is saved and not 
 150 s no further set is begun: run it again to go on.
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from _timing import save
-from run import RESULTS
+from _timing import earlier, save
 
 from widenet.experiments.result_tables import ResultTable
 from widenet.experiments.sketching_activations import activation_table
@@ -52,10 +49,7 @@ def tables_of(problem: Problem) -> list[ResultTable]:
 
 def main(arguments: list[str]) -> None:
     """Print the tables, those of earlier runs too, and save them."""
-    path = RESULTS / "bench_sketching.json"
-    done: dict[str, Any] = {}
-    if path.exists() and "--again" not in arguments:
-        done = json.loads(path.read_text())["results"]
+    done = {} if "--again" in arguments else earlier("bench_sketching")
     start = time.perf_counter()
     left = []
     if "activations" not in done:

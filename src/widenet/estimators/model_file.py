@@ -53,7 +53,12 @@ def read_model(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
         raise InvalidFile(f"{path} must be a model saved by widenet", cause) from error
     if not isinstance(info, dict):
         raise InvalidFile(f"{path} must describe a model", type(info).__name__)
+    check_numbers(path, tensors)
+    return tensors, info
+
+
+def check_numbers(path: str | Path, tensors: Tensors) -> None:
+    """Raise InvalidFile unless all tensors of a file are of float32 or float64 and finite."""
     for name, tensor in tensors.items():
         if tensor.dtype not in (np.float32, np.float64) or not np.isfinite(tensor).all():
             raise InvalidFile(f"{path} must hold finite numbers", f"{tensor.dtype} in {name!r}")
-    return tensors, info

@@ -270,7 +270,8 @@ def calibrate(kernel: Kernel | None = None, columns: int = 16) -> Machine:
     size = 2048
     square = torch.randn(size, size, generator=generator)
     rows = torch.randn(size, columns, generator=generator)
-    lower = torch.linalg.cholesky(square.double() @ square.double().T + torch.eye(size)).to(torch.float32)
+    wide = square.double()
+    lower = torch.linalg.cholesky(wide @ wide.T + torch.eye(size)).to(torch.float32)
     single = size**3 / _best(lambda: whitened(square.clone(), lower))
     moments, ones = CentredMoments.empty(size, 1), np.ones((size, 1))
     double = size**3 / _best(lambda: moments.add_rows(square.numpy(), ones, ones[:, 0]))

@@ -12,7 +12,7 @@ from widenet.errors import InvalidFile, WidenetError
 from widenet.estimators.feature_choice import Prepared, Sample, Settings
 from widenet.estimators.feature_model import saved_scaler, saved_selection, selection_state
 from widenet.estimators.fitted_maps import map_from_state, map_state
-from widenet.estimators.model_file import Tensors
+from widenet.estimators.model_file import Tensors, check_numbers
 from widenet.estimators.ridge_stream import RidgeStream
 from widenet.estimators.serialization import from_json, to_json
 from widenet.features.base import FeatureMap
@@ -73,7 +73,8 @@ def read_stream(
         return None
     info = found[1]
     try:
-        tensors = {name: _numbers(tensor) for name, tensor in found[0].items()}
+        tensors = {name: tensor.numpy() for name, tensor in found[0].items()}
+        check_numbers(path, tensors)
         maker = from_json(info["maker"])
         if not isinstance(maker, FeatureMap):
             raise InvalidFile("a saved map must be a feature map", repr(maker)[:80])
@@ -93,12 +94,6 @@ def read_stream(
 def run_identity(source: str, settings: dict[str, Any], kind: str) -> str:
     """What a run has in common with its checkpoint: the rows and the settings."""
     return json.dumps([source, kind, {name: to_json(value) for name, value in settings.items()}], sort_keys=True)
-
-
-def _numbers(tensor: torch.Tensor) -> np.ndarray:
-    if tensor.dtype not in (torch.float32, torch.float64) or not bool(tensor.isfinite().all()):
-        raise InvalidFile("a checkpoint must hold finite numbers", str(tensor.dtype))
-    return tensor.numpy()
 
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:

@@ -97,8 +97,8 @@ def measure(
         sizes: Numbers of features.
         seeds: Of each map at each size.
         progress: Called with the name of each map before its work.
-        small: Further sizes, of the maps that `goal_table` sets beside the published one alone; other tables and
-            slopes are those of the common sizes.
+        small: Further sizes, of the maps that `goal_table` sets beside the published one alone; tables of errors and
+            their slopes are those of the common sizes.
     """
     found, exact = [], {}
     for method in methods:

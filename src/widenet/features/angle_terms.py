@@ -18,9 +18,7 @@ AT_ZERO = 1e-300
 """The power of a term that is 0 where a row is 0, and does not depend on its norm elsewhere."""
 
 _FITTED_DEGREE = 64  # of the fit that stands in for a power series that is not known
-
-
-_ANGLES = torch.linspace(0, torch.pi, 9, dtype=torch.float64)
+_ANGLES = torch.linspace(0, torch.pi, 9, dtype=torch.float64)  # at which a constant is told from other functions
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class FeatureTerm:
     @property
     def constant(self) -> bool:
         """Whether kappa does not depend on the angle, so that it is known at 0 too."""
-        return isinstance(self.function, _Constant) or len(set(self.function(_ANGLES).tolist())) == 1
+        return len(set(self.function(_ANGLES).tolist())) == 1
 
     def polynomial(self, degree: int, fit: Fit) -> AnglePolynomial:
         """A polynomial with coefficients of at least 0 that follows kappa; see `fit_angle` and `taylor`.
@@ -186,7 +184,7 @@ class AngleForm:
         counts = [int(term.constant) for term in self.terms]
         if sum(counts) >= size:
             return shares([float(count) for count in counts], size)
-        weights = [0.0 if term.constant else max(term.at_one, 0.0) for term in self.terms]
+        weights = [0.0 if count else max(term.at_one, 0.0) for count, term in zip(counts, self.terms, strict=True)]
         others = shares(weights, size - sum(counts))
         counts = [count + other for count, other in zip(counts, others, strict=True)]
         counts[0] += size - sum(counts)  # where there are constants alone

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from widenet.errors import InvalidInput, MissingPackage
 
@@ -178,13 +178,14 @@ class _BlasLimit:
 
     def __init__(self) -> None:
         self._lock, self._tasks, self._limit = threading.Lock(), 0, None
+        self._libraries = ThreadpoolController()  # to look for them takes longer than a small task
 
     @contextmanager
     def of(self, threads: int) -> Iterator[None]:
         with self._lock:
             self._tasks += 1
             if self._limit is None:
-                self._limit = threadpool_limits(threads, user_api="blas")
+                self._limit = self._libraries.limit(limits=threads, user_api="blas")
         try:
             yield
         finally:
